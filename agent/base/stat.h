@@ -1,0 +1,55 @@
+/* Statistics under Envoy's names. A stat is an id into per-thread arrays that are allocated at
+ * first use and summed at scrape, so that writing one costs no lock and no shared cache line.
+ * Names are interned: defining a name again gives the same id with one more reference.
+ *
+ * Owner of an id: whoever defined it, until stat_release. [any] thread may define and release
+ * (a mutex inside; config path). stat_add, stat_set, stat_record: [any] thread, wait-free.
+ * Reading: [main]. */
+#ifndef BASE_STAT_H
+#define BASE_STAT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum stat_kind { STAT_COUNTER, STAT_GAUGE, STAT_HISTOGRAM, STAT_TEXT };
+
+typedef uint32_t stat_id;
+
+/* Upper bounds of the histogram buckets are Envoy's defaults; the last bucket is +Inf. */
+enum { STAT_BUCKETS = 20 };
+extern const double stat_bucket_bounds[STAT_BUCKETS - 1];
+
+struct stat_value {
+    const char *name;
+    enum stat_kind kind;
+    bool is_used;   /* incremented, set or recorded at least once */
+    uint64_t value; /* counter, gauge; histogram: number of samples */
+    double sum;     /* histogram only */
+    uint64_t buckets[STAT_BUCKETS];
+    const char *text; /* STAT_TEXT only */
+};
+
+stat_id stat_define(enum stat_kind kind, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void stat_release(stat_id id);
+
+void stat_add(stat_id id, int64_t delta); /* counter (delta >= 0) or gauge */
+void stat_set(stat_id id, uint64_t value); /* gauge; [main] only, not mixed with stat_add */
+void stat_record(stat_id id, uint64_t value);
+void stat_set_text(stat_id id, struct str text); /* [main] */
+
+static inline void stat_inc(stat_id id)
+{
+    stat_add(id, 1);
+}
+
+/* Calls fn for every stat, ordered by name. */
+void stat_each(void (*fn)(const struct stat_value *v, void *arg), void *arg);
+/* Sum of one counter or gauge; 0 when unknown. */
+uint64_t stat_read(const char *name);
+/* Zeroes counters and histograms (POST /reset_counters). */
+void stat_reset_counters(void);
+
+#endif

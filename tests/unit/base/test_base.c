@@ -1,0 +1,154 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/stat.h"
+#include "base/str.h"
+
+static void test_buf_keeps_bytes_in_order(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    char expect = 0;
+    for (int round = 0; round < 1000; round++) {
+        char block[97];
+        for (size_t i = 0; i < sizeof(block); i++)
+            block[i] = (char)(round * 97 + (int)i);
+        buf_add(&b, block, sizeof(block));
+        for (size_t i = 0; i < 60; i++)
+            assert_int_equal(buf_head(&b)[i], (char)(expect + (char)i));
+        buf_consume(&b, 60);
+        expect = (char)(expect + 60);
+    }
+    assert_int_equal(b.len, 1000 * 37);
+    buf_consume(&b, b.len);
+    assert_null(b.mem);
+}
+
+static void test_buf_prepend(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    buf_add(&b, "world", 5);
+    buf_prepend(&b, "hello ", 6);
+    buf_consume(&b, 3);
+    buf_prepend(&b, "HEL", 3);
+    assert_true(str_is(buf_str(&b), "HELlo world"));
+    buf_fini(&b);
+}
+
+static void test_hash_survives_churn(void **state)
+{
+    (void)state;
+    struct hash t = {0};
+    char key[32];
+    for (int i = 0; i < 5000; i++) {
+        snprintf(key, sizeof(key), "key-%d", i);
+        assert_null(hash_set(&t, str_of(key), (void *)(intptr_t)(i + 1)));
+        if (i >= 100) {
+            snprintf(key, sizeof(key), "key-%d", i - 100);
+            assert_int_equal((intptr_t)hash_remove(&t, str_of(key)), i - 99);
+        }
+    }
+    assert_int_equal(hash_count(&t), 100);
+    assert_true(t.cap <= 1024); /* deleted slots are swept, not kept */
+    assert_null(hash_find(&t, STR("key-4899")));
+    assert_int_equal((intptr_t)hash_find(&t, STR("key-4900")), 4901);
+    hash_fini(&t);
+}
+
+static void test_error_prefix_is_cut_not_overrun(void **state)
+{
+    (void)state;
+    struct error e;
+    assert_int_equal(error_set(&e, ERR_LIMIT, "%01000d", 7), -ERR_LIMIT);
+    assert_int_equal(error_prefix(&e, "listeners[%d]: ", 3), -ERR_LIMIT);
+    assert_int_equal(strlen(e.text), sizeof(e.text) - 1 > 1014 ? 1014 : sizeof(e.text) - 1);
+    assert_true(str_starts(str_of(e.text), STR("listeners[3]: 000")));
+}
+
+static void test_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t max;
+        bool ok;
+        uint64_t value;
+    } rows[] = {
+        {"0", 10, true, 0},    {"10", 10, true, 10},  {"11", 10, false, 0},
+        {"", 10, false, 0},    {"-1", 10, false, 0},  {"1 ", 10, false, 0},
+        {"18446744073709551615", UINT64_MAX, true, UINT64_MAX},
+        {"18446744073709551616", UINT64_MAX, false, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uint64_t v = 0;
+        bool ok = str_to_u64(str_of(rows[i].text), rows[i].max, &v);
+        if (ok != rows[i].ok || v != rows[i].value)
+            fail_msg("row %zu: \"%s\"", i, rows[i].text);
+    }
+}
+
+static void test_stats_sum_and_reuse(void **state)
+{
+    (void)state;
+    stat_id a = stat_define(STAT_COUNTER, "cluster.%s.upstream_rq_total", "a");
+    assert_int_equal(stat_define(STAT_COUNTER, "cluster.a.upstream_rq_total"), a);
+    stat_add(a, 41);
+    stat_inc(a);
+    assert_int_equal(stat_read("cluster.a.upstream_rq_total"), 42);
+    stat_release(a);
+    stat_release(a);
+    assert_int_equal(stat_read("cluster.a.upstream_rq_total"), 0);
+    stat_id b = stat_define(STAT_GAUGE, "b");
+    assert_int_equal(b, a);
+    assert_int_equal(stat_read("b"), 0);
+    stat_release(b);
+}
+
+static void test_sha256(void **state)
+{
+    (void)state;
+    char hex[65];
+    sha256_hex("abc", 3, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+static void test_arena(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 256);
+    char *first = arena_strdup(&a, "first");
+    for (int i = 0; i < 100; i++)
+        memset(arena_alloc(&a, (size_t)i * 7), 0x55, (size_t)i * 7);
+    assert_string_equal(first, "first");
+    assert_string_equal(arena_printf(&a, "%s-%d", "x", 5), "x-5");
+    arena_reset(&a);
+    assert_int_equal(a.total, 0);
+    arena_fini(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_buf_keeps_bytes_in_order),
+        cmocka_unit_test(test_buf_prepend),
+        cmocka_unit_test(test_hash_survives_churn),
+        cmocka_unit_test(test_error_prefix_is_cut_not_overrun),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_stats_sum_and_reuse),
+        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_arena),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
