@@ -1,0 +1,78 @@
+/* Clusters and their endpoints (envoy.config.cluster.v3, envoy.config.endpoint.v3). Immutable,
+ * shared. Endpoints are an object of their own: an EDS change never rebuilds a cluster. */
+#ifndef CONF_CLUSTER_H
+#define CONF_CLUSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "conf/object.h"
+#include "net/addr.h"
+
+enum conf_cluster_type {
+    CONF_CLUSTER_STATIC,
+    CONF_CLUSTER_STRICT_DNS,
+    CONF_CLUSTER_LOGICAL_DNS,
+    CONF_CLUSTER_EDS,
+    CONF_CLUSTER_ORIGINAL_DST,
+};
+
+enum conf_lb_policy {
+    CONF_LB_ROUND_ROBIN,
+    CONF_LB_LEAST_REQUEST,
+    CONF_LB_RANDOM,
+    CONF_LB_CLUSTER_PROVIDED,
+};
+
+enum conf_health { CONF_HEALTHY, CONF_DEGRADED, CONF_UNHEALTHY, CONF_DRAINING };
+
+struct conf_endpoint {
+    struct addr address;  /* len 0: hostname still to be resolved (DNS clusters) */
+    const char *hostname; /* "" when none */
+    uint16_t port;        /* of a name to resolve */
+    uint32_t weight;      /* at least 1 */
+    enum conf_health health;
+    uint32_t priority;
+    const char *region, *zone, *sub_zone;
+};
+
+struct conf_endpoints {
+    struct conf_object object; /* name: that of the ClusterLoadAssignment */
+    struct conf_endpoint *v;
+    size_t n;
+};
+
+struct conf_cluster {
+    struct conf_object object;
+    enum conf_cluster_type type;
+    enum conf_lb_policy lb_policy;
+    unsigned choice_count;            /* least request; default 2 */
+    uint32_t connect_timeout_ms;      /* default 5000 */
+    const char *eds_name;             /* service_name, else the cluster's name */
+    struct conf_endpoints *inline_endpoints; /* load_assignment of static and DNS clusters, or NULL */
+    uint32_t max_connections, max_pending_requests, max_requests; /* thresholds, DEFAULT priority */
+    uint32_t dns_refresh_ms;          /* default 5000 */
+    enum { CONF_DNS_AUTO, CONF_DNS_V4, CONF_DNS_V6, CONF_DNS_V4_PREFERRED, CONF_DNS_ALL } dns_family;
+    uint32_t idle_timeout_ms;         /* of pooled connections; default 1 h, 0 none */
+    uint32_t max_requests_per_connection; /* 0: no limit */
+    struct addr source;               /* upstream_bind_config; len 0: none */
+    bool use_http_header;             /* ORIGINAL_DST: x-envoy-original-dst-host */
+    uint16_t original_dst_port;       /* upstream_port_override; 0 none */
+    uint64_t buffer_limit;            /* per_connection_buffer_limit_bytes, default 1 MiB */
+    bool is_static;                   /* from the bootstrap, not from CDS */
+};
+
+/* What a snapshot holds for a cluster name. A new pair is made when either half changes. */
+struct conf_cluster_entry {
+    struct conf_object object;
+    struct conf_cluster *cluster;     /* owned reference */
+    struct conf_endpoints *endpoints; /* owned reference; NULL: none known (yet) */
+};
+
+/* Takes its own references. */
+struct conf_cluster_entry *conf_cluster_entry_create(struct conf_cluster *c,
+                                                     struct conf_endpoints *e);
+
+#endif

@@ -1,0 +1,160 @@
+/* Listeners, filter chains, network and HTTP filters (envoy.config.listener.v3 and the two
+ * terminal network filters). Immutable, shared; everything lives in the listener's arena except
+ * what has a reference count of its own. */
+#ifndef CONF_LISTENER_H
+#define CONF_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "conf/object.h"
+#include "conf/plugin.h"
+#include "conf/route.h"
+#include "net/addr.h"
+
+/* ---- access log ---- */
+enum conf_log_sink { CONF_LOG_FILE, CONF_LOG_STDOUT, CONF_LOG_STDERR };
+
+struct conf_access_log {
+    enum conf_log_sink sink;
+    const char *path;
+    const char *format; /* Envoy format string; NULL: the default format */
+};
+
+/* ---- HTTP filters ---- */
+enum conf_http_filter_kind {
+    CONF_HTTP_ROUTER,
+    CONF_HTTP_WASM,
+    CONF_HTTP_NOOP, /* accepted, counted, does nothing (README lists them) */
+};
+
+struct conf_http_filter {
+    const char *name;
+    const char *type_url;
+    enum conf_http_filter_kind kind;
+    bool is_disabled;
+    /* CONF_HTTP_WASM: the plugin's slot. With is_discovered the configuration comes by ECDS and
+     * plugin is NULL here; else plugin is the inline one (owned reference, not part of the
+     * listener's hash: a change of it swaps the VM and leaves the listener alone). */
+    const char *slot;
+    bool is_discovered;
+    uint32_t initial_fetch_timeout_ms; /* ECDS; 0 waits for ever */
+    struct conf_plugin *plugin;
+    struct conf_plugin *default_plugin; /* ECDS default_config, or NULL */
+};
+
+/* ---- network filters ---- */
+struct conf_tcp_proxy {
+    const char *stat_prefix, *cluster;
+    uint32_t idle_timeout_ms; /* default 1 h; 0 none */
+    unsigned max_connect_attempts;
+    struct conf_access_log *access_logs;
+    size_t access_logs_n;
+};
+
+enum conf_server_header { CONF_SERVER_OVERWRITE, CONF_SERVER_APPEND_IF_ABSENT, CONF_SERVER_PASS };
+
+struct conf_hcm {
+    const char *stat_prefix;
+    const char *rds_name; /* NULL: inline */
+    uint32_t rds_initial_fetch_timeout_ms;
+    struct conf_route_config *route_config; /* inline (owned reference), or NULL */
+    struct conf_http_filter *filters;       /* the last one is the router */
+    size_t filters_n;
+    struct conf_access_log *access_logs;
+    size_t access_logs_n;
+    const char *server_name; /* default "envoy" */
+    enum conf_server_header server_header;
+    bool use_remote_address, skip_xff_append, generate_request_id, preserve_external_request_id;
+    bool always_set_request_id_in_response, accept_http_10, proxy_100_continue;
+    bool normalize_path, merge_slashes;
+    const char *default_host_for_http_10, *via;
+    unsigned xff_num_trusted_hops;
+    uint32_t request_headers_size_max, request_headers_count_max;
+    uint32_t idle_timeout_ms;            /* of connections; default 1 h */
+    uint32_t stream_idle_timeout_ms;     /* default 5 min */
+    uint32_t request_timeout_ms, request_headers_timeout_ms;
+    uint32_t delayed_close_timeout_ms;   /* default 1 s */
+    uint32_t drain_timeout_ms;           /* default 5 s */
+    uint32_t max_requests_per_connection; /* 0: no limit */
+};
+
+enum conf_net_filter_kind {
+    CONF_NET_TCP_PROXY,
+    CONF_NET_HCM,
+    CONF_NET_WASM,
+    CONF_NET_NOOP,
+};
+
+struct conf_net_filter {
+    const char *name;
+    const char *type_url;
+    enum conf_net_filter_kind kind;
+    struct conf_tcp_proxy *tcp_proxy;
+    struct conf_hcm *hcm;
+    /* CONF_NET_WASM: as in conf_http_filter */
+    const char *slot;
+    bool is_discovered;
+    uint32_t initial_fetch_timeout_ms;
+    struct conf_plugin *plugin, *default_plugin;
+};
+
+/* ---- filter chains ---- */
+struct conf_prefix {
+    struct addr base;
+    unsigned len;
+};
+
+struct conf_chain_match {
+    uint16_t destination_port; /* 0: any */
+    struct conf_prefix *prefixes, *source_prefixes;
+    size_t prefixes_n, source_prefixes_n;
+    const char **server_names, **application_protocols;
+    size_t server_names_n, application_protocols_n;
+    const char *transport_protocol; /* "" any */
+    enum { CONF_SOURCE_ANY, CONF_SOURCE_SAME_IP_OR_LOOPBACK, CONF_SOURCE_EXTERNAL } source_type;
+    uint16_t *source_ports;
+    size_t source_ports_n;
+};
+
+struct conf_filter_chain {
+    const char *name;
+    struct conf_chain_match match;
+    struct conf_net_filter *filters; /* the last one is terminal */
+    size_t filters_n;
+};
+
+/* ---- listeners ---- */
+enum conf_direction { CONF_DIRECTION_UNSPECIFIED, CONF_INBOUND, CONF_OUTBOUND };
+
+struct conf_listener {
+    struct conf_object object; /* hash: without inline plugin configurations */
+    struct addr address;
+    bool bind_to_port, use_original_dst, has_original_dst_filter, transparent, reuse_port;
+    enum conf_direction direction;
+    const char *stat_prefix; /* "" : the address */
+    uint32_t listener_filters_timeout_ms; /* 0: none */
+    bool continue_on_listener_filters_timeout;
+    uint64_t buffer_limit;
+    int backlog;
+    struct conf_filter_chain *chains;
+    size_t chains_n;
+    struct conf_filter_chain *default_chain;
+    struct conf_access_log *access_logs;
+    size_t access_logs_n;
+    bool is_static;
+};
+
+/* Calls fn for each plugin slot of the listener's filters (HTTP and network): name of the slot
+ * and inline plugin or NULL when discovered. */
+void conf_listener_each_slot(const struct conf_listener *l,
+                             void (*fn)(const char *slot, bool is_discovered,
+                                        struct conf_plugin *plugin, void *arg),
+                             void *arg);
+/* Same for the RDS names it refers to. */
+void conf_listener_each_rds(const struct conf_listener *l,
+                            void (*fn)(const char *name, void *arg), void *arg);
+
+#endif

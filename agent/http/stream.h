@@ -1,0 +1,169 @@
+/* A stream: one HTTP request and its response on a downstream connection, of any version. The
+ * codec below feeds it and sends for it; the filter chain above works on it. [worker].
+ *
+ * Life: the codec creates it with its headers complete (stream_create, stream_start), feeds body
+ * and trailers, and is told to send by codec ops. It ends when both directions are complete or by
+ * stream_reset; then filters' on_complete, the access log, and stream_destroy from the loop. */
+#ifndef HTTP_STREAM_H
+#define HTTP_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "conf/listener.h"
+#include "conf/snapshot.h"
+#include "http/filter.h"
+#include "http/headers.h"
+#include "net/addr.h"
+#include "net/loop.h"
+
+/* Envoy's response flags (access log %RESPONSE_FLAGS%), as bits. */
+#define RESPONSE_FLAG_MAP(X)                                                                       \
+    X(NO_HEALTHY_UPSTREAM, "UH")                                                                   \
+    X(UPSTREAM_REQUEST_TIMEOUT, "UT")                                                              \
+    X(LOCAL_RESET, "LR")                                                                           \
+    X(UPSTREAM_REMOTE_RESET, "UR")                                                                 \
+    X(UPSTREAM_CONNECTION_FAILURE, "UF")                                                           \
+    X(UPSTREAM_CONNECTION_TERMINATION, "UC")                                                       \
+    X(UPSTREAM_OVERFLOW, "UO")                                                                     \
+    X(NO_ROUTE_FOUND, "NR")                                                                        \
+    X(DOWNSTREAM_CONNECTION_TERMINATION, "DC")                                                     \
+    X(UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX")                                                        \
+    X(STREAM_IDLE_TIMEOUT, "SI")                                                                   \
+    X(DOWNSTREAM_PROTOCOL_ERROR, "DPE")                                                            \
+    X(NO_FILTER_CONFIG_FOUND, "NFCF")                                                              \
+    X(DURATION_TIMEOUT, "DT")                                                                      \
+    X(UPSTREAM_PROTOCOL_ERROR, "UPE")                                                              \
+    X(NO_CLUSTER_FOUND, "NC")                                                                      \
+    X(OVERLOAD_MANAGER, "OM")
+
+enum response_flag_bit {
+#define X(name, text) FLAG_BIT_##name,
+    RESPONSE_FLAG_MAP(X)
+#undef X
+        FLAG_BIT_COUNT
+};
+enum response_flag {
+#define X(name, text) FLAG_##name = 1u << FLAG_BIT_##name,
+    RESPONSE_FLAG_MAP(X)
+#undef X
+};
+
+/* What is known of a downstream connection; owned by the connection, outlives its streams. */
+struct downstream_info {
+    uint64_t connection_id;
+    struct addr local, remote;        /* as seen by filters (original destination, XFF applied) */
+    struct addr direct_local, direct_remote;
+    const char *requested_server_name; /* "" when none */
+    bool is_tls;
+    enum conf_direction direction;
+    struct snapshot *snapshot;        /* of the worker, held while the connection's streams live */
+    const struct conf_listener *listener;
+    const struct conf_filter_chain *chain;
+};
+
+/* What the access log and properties read of a stream (also used by TCP sessions). */
+struct stream_info {
+    const struct downstream_info *down;
+    uint64_t start_wall_ns;
+    uint64_t start_us, req_end_us, upstream_first_us, upstream_last_us, resp_first_us, end_us;
+    uint64_t bytes_received, bytes_sent; /* bodies (TCP: all) */
+    uint64_t upstream_rx_bytes, upstream_tx_bytes;
+    uint32_t flags;             /* FLAG_x */
+    unsigned status;            /* 0: never sent */
+    const char *details;        /* response code details, or NULL */
+    const char *termination_details;
+    const char *upstream_failure; /* transport failure reason */
+    struct addr upstream_remote, upstream_local;
+    const char *upstream_cluster;
+    struct str route_name;
+    uint32_t attempts;
+    uint8_t http_minor;         /* HTTP/1.minor; 20 for HTTP/2; 255: not HTTP */
+};
+
+struct stream_codec_ops {
+    /* Sends s->resp; end: no body and no trailers follow. */
+    void (*send_headers)(struct stream *s, bool end);
+    /* Takes all of data. */
+    void (*send_body)(struct stream *s, struct buf *data, bool end);
+    void (*send_trailers)(struct stream *s); /* s->resp_trailers, and ends the response */
+    void (*send_1xx)(struct stream *s, unsigned status);
+    void (*reset)(struct stream *s);         /* cannot be completed: the peer must see it fail */
+    /* Stops or resumes the flow of request body. */
+    void (*read_disable)(struct stream *s, bool disable);
+    /* Both directions are complete or the stream was reset: forget it. The stream destroys
+     * itself afterwards. */
+    void (*on_stream_end)(struct stream *s);
+};
+
+/* The HTTP connection manager of one filter chain on one worker: what its streams share. Built
+ * by proxy/downstream when the listener arrives on the worker. */
+struct hcm {
+    const struct conf_hcm *conf;
+    struct filter_env *env;
+    void **worker_objs;                   /* one per filter */
+    const struct http_filter_ops **ops;   /* one per filter */
+    struct hcm_stats *stats;
+    void (*log)(struct stream *s);        /* writes the access log; NULL: none */
+    uint64_t buffer_limit;
+};
+
+struct stream {
+    struct arena arena;
+    struct hcm *hcm;
+    struct loop *loop;
+    const struct stream_codec_ops *codec;
+    void *codec_stream; /* the codec's own */
+    struct snapshot *snapshot;
+    struct headers req, resp, req_trailers, resp_trailers;
+    struct stream_info info;
+    char request_id[40];
+    bool is_head, is_grpc;
+    /* progress */
+    bool req_complete;          /* codec delivered the end of the request */
+    bool resp_started, resp_complete; /* sent to the codec */
+    bool is_replied;            /* a local reply was started */
+    bool is_reset, is_ended, in_chain;
+    uint8_t req_disabled, resp_disabled; /* back-pressure counters */
+    struct loop_timer idle_timer, request_timer;
+    uint32_t idle_timeout_ms;
+    struct loop_task destroy_task;
+    uint16_t filters_n;
+    struct http_filter *filters; /* filters_n, in the arena */
+};
+
+/* ---- for codecs ---- */
+struct stream *stream_create(struct hcm *hcm, const struct downstream_info *down,
+                             const struct stream_codec_ops *codec, void *codec_stream);
+/* s->req is complete; runs header checks and the chain. */
+void stream_start(struct stream *s, bool end);
+/* Takes all of data. */
+void stream_on_body(struct stream *s, struct buf *data, bool end);
+void stream_on_trailers(struct stream *s); /* s->req_trailers */
+/* The downstream connection failed or closed under the stream. */
+void stream_on_downstream_reset(struct stream *s, uint32_t flag, const char *details);
+/* The codec's output is above or below its mark again. */
+void stream_on_codec_water(struct stream *s, bool is_high);
+
+/* ---- for filters ---- */
+/* Answers in place of the upstream, through the response side of the chain. body may be empty.
+ * details: static or arena string. grpc_status -1: by the status. add: extra headers or NULL. If
+ * the response has started already the stream is reset instead. Idempotent: a second call is
+ * ignored. */
+void stream_local_reply(struct stream *s, unsigned status, struct str body, const char *details,
+                        uint32_t flag, int grpc_status, const struct headers *add);
+void stream_reset(struct stream *s, uint32_t flag, const char *details);
+/* Router: the response as it comes. Headers are in s->resp, trailers in s->resp_trailers. */
+void stream_upstream_headers(struct stream *s, bool end);
+void stream_upstream_body(struct stream *s, struct buf *data, bool end);
+void stream_upstream_trailers(struct stream *s);
+void stream_upstream_1xx(struct stream *s, unsigned status);
+/* Router: it cannot take more of the request body now, or can again. */
+void stream_request_read_disable(struct stream *s, bool disable);
+
+/* Access log fields. */
+void response_flags_format(uint32_t flags, struct sbuf *out); /* "UF,URX", "-" for none */
+
+#endif

@@ -1,0 +1,124 @@
+/* Upstreams: clusters, hosts, load balancing and pools as one worker sees them. Nothing here is
+ * shared between workers. [worker], also used by the service thread and by main for fetches that
+ * name a cluster.
+ *
+ * A request takes: upstreams_find (cluster of the stream's snapshot) -> upstream_pick (host) ->
+ * upstream_request_start (pooled HTTP connection) or upstream_connect (TCP).
+ * Source: envoy.config.cluster.v3, Envoy's conn_pool; stats under cluster.NAME. as Envoy names
+ * them. */
+#ifndef UPSTREAM_UPSTREAM_H
+#define UPSTREAM_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "conf/snapshot.h"
+#include "http/headers.h"
+#include "net/conn.h"
+#include "net/loop.h"
+
+struct upstreams;
+struct upstream_cluster;
+struct upstream_host;
+
+int upstreams_create(struct loop *loop, struct upstreams **u_r, struct error *err);
+void upstreams_destroy(struct upstreams **u);
+/* A new snapshot is in force: clusters that vanished are drained, changed ones updated. */
+void upstreams_publish(struct upstreams *u, struct snapshot *s);
+
+/* Runtime of a cluster as snapshot s has it; NULL when s does not name it. Made at first use. */
+struct upstream_cluster *upstreams_find(struct upstreams *u, struct snapshot *s, struct str name);
+const struct conf_cluster *upstream_cluster_conf(const struct upstream_cluster *c);
+
+struct lb_context {
+    const struct addr *original_dst;  /* restored destination, or NULL */
+    struct str original_dst_header;   /* x-envoy-original-dst-host value, or p NULL */
+    bool has_hash;
+    uint64_t hash;
+};
+
+/* Chooses a host and takes a reference; NULL: no healthy host. */
+struct upstream_host *upstream_pick(struct upstream_cluster *c, const struct lb_context *ctx);
+void upstream_host_unref(struct upstream_host *h);
+const struct addr *upstream_host_addr(const struct upstream_host *h);
+
+/* ---- HTTP ---- */
+enum upstream_reset {
+    UPSTREAM_RESET_CONNECT_FAILED,  /* "remote connection failure" */
+    UPSTREAM_RESET_CONNECT_TIMEOUT, /* "connection timeout" */
+    UPSTREAM_RESET_TERMINATED,      /* "connection termination" */
+    UPSTREAM_RESET_OVERFLOW,        /* "overflow" */
+    UPSTREAM_RESET_PROTOCOL,        /* "protocol error" */
+    UPSTREAM_RESET_LOCAL,
+};
+const char *upstream_reset_text(enum upstream_reset r); /* Envoy's words, with blanks */
+uint32_t upstream_reset_flag(enum upstream_reset r);    /* FLAG_x of http/stream.h */
+
+struct upstream_request;
+
+struct upstream_request_ops {
+    /* A connection is there: send now. `local` of the connection is known. */
+    void (*on_ready)(struct upstream_request *r);
+    void (*on_1xx)(struct upstream_request *r, unsigned status);
+    /* r->headers holds the response head; the callee may swap it out. */
+    void (*on_headers)(struct upstream_request *r, bool end);
+    void (*on_body)(struct upstream_request *r, struct buf *data, bool end); /* takes all */
+    void (*on_trailers)(struct upstream_request *r); /* in r->trailers */
+    /* The exchange failed; nothing follows. failure: transport text or "". */
+    void (*on_reset)(struct upstream_request *r, enum upstream_reset why, const char *failure);
+    /* Above or below the write buffer's mark. */
+    void (*on_water)(struct upstream_request *r, bool is_high);
+};
+
+/* Embedded by the router (and by callouts). Zero it, set ops, start. */
+struct upstream_request {
+    const struct upstream_request_ops *ops;
+    struct headers headers, trailers; /* of the response */
+    struct upstream_cluster *cluster;
+    struct upstream_host *host;       /* own reference */
+    void *pool_entry;                 /* private: pending entry or connection */
+    struct list node;                 /* private */
+    const struct addr *local;         /* of the connection, once ready */
+    bool is_ready, is_done, request_complete;
+};
+
+/* Asks for a connection to host (its reference passes to r). Callbacks come from the loop or, for
+ * an idle pooled connection, from inside this call (on_ready). on_reset never from inside. */
+void upstream_request_start(struct upstream_request *r, struct upstream_cluster *c,
+                            struct upstream_host *host);
+/* h: pseudo headers and fields as they shall go out; hop-by-hop and framing headers are made
+ * here (content-length kept when present, else chunked when !end). */
+void upstream_request_headers(struct upstream_request *r, const struct headers *h, bool end);
+void upstream_request_body(struct upstream_request *r, struct buf *data, bool end);
+void upstream_request_trailers(struct upstream_request *r, const struct headers *h);
+/* Stops or resumes reading of the response. */
+void upstream_request_read_disable(struct upstream_request *r, bool disable);
+/* Gives up (also frees what a finished one holds). Call exactly once at the end; the connection
+ * goes back to the pool when both messages are complete, else it is closed. No callback follows. */
+void upstream_request_finish(struct upstream_request *r);
+
+/* ---- TCP ---- */
+/* A connection of its own to host (its reference passes to u); c->ops are the caller's and the
+ * connection is the caller's to close. Limits and stats of the cluster apply; on_connected or
+ * on_close follows (CONN_CONNECT_FAILED also after connect_timeout). -ERR_LIMIT: overflow. */
+struct upstream_tcp {
+    struct conn conn;
+    struct upstream_cluster *cluster;
+    struct upstream_host *host;
+    struct loop_timer connect_timer;
+    const struct conn_ops *user_ops; /* private */
+    bool timed_out;
+};
+int upstream_connect(struct upstream_tcp *u, struct upstream_cluster *c,
+                     struct upstream_host *host, const struct conn_ops *ops);
+
+/* ---- for admin: /clusters ---- */
+struct upstream_host_stats {
+    const struct addr *addr;
+    const char *hostname;
+    uint64_t cx_active, cx_connect_fail, cx_total, rq_active, rq_error, rq_success, rq_timeout,
+        rq_total;
+};
+
+#endif
