@@ -1,0 +1,98 @@
+/* Rollout of plugins, on main: received -> fetching -> verifying -> probing -> compiling ->
+ * starting -> probation -> live, or failed(stage, reason); what is replaced drains and goes.
+ * Verified modules are kept on disk. A newer push supersedes a pending candidate; the last good
+ * one serves until the candidate is live on every worker.
+ *
+ * [main], driven by main's loop; the stager is a thread of its own (nice 19). Source: design.md
+ * "Rollout of a module"; Envoy's RemoteDataSource; Istio's agent for oci:// and pull secrets. */
+#ifndef WASM_ROLLOUT_H
+#define WASM_ROLLOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "conf/plugin.h"
+#include "net/loop.h"
+#include "wasm/plugin.h"
+
+struct rollout;
+
+#define PLUGIN_STATE_MAP(X)                                                                        \
+    X(RECEIVED, "received")                                                                        \
+    X(FETCHING, "fetching")                                                                        \
+    X(VERIFYING, "verifying")                                                                      \
+    X(PROBING, "probing")                                                                          \
+    X(COMPILING, "compiling")                                                                      \
+    X(STARTING, "starting")                                                                        \
+    X(PROBATION, "probation")                                                                      \
+    X(LIVE, "live")                                                                                \
+    X(FAILED, "failed")                                                                            \
+    X(DRAINING, "draining")                                                                        \
+    X(GONE, "gone")
+
+enum plugin_state {
+#define X(name, text) PLUGIN_##name,
+    PLUGIN_STATE_MAP(X)
+#undef X
+};
+const char *plugin_state_text(enum plugin_state s);
+
+struct rollout_options {
+    const char *data_dir;        /* module cache; created with mode 0700 */
+    uint64_t module_max;         /* bytes, compressed and unpacked */
+    bool allow_loopback;         /* fetch from loopback addresses */
+    const char *insecure_registries; /* comma list of host[:port] or "*": plain http, no TLS check */
+    uint32_t probation_ms;       /* default 10000 */
+    unsigned workers;
+};
+
+/* What the rollout asks of its surroundings. [main] */
+struct rollout_ops {
+    /* Sends a started VM to worker i, which installs it and then posts rollout_installed. */
+    void (*install)(void *arg, unsigned worker, const char *slot, struct pwasm_vm *vm,
+                    bool closed, uint64_t ticket);
+    /* Resolves http_uri.cluster: true when it is a known cluster, with one endpoint "ip:port" in
+     * *addr_r and whether it speaks TLS. */
+    bool (*cluster_endpoint)(void *arg, const char *cluster, struct addr *addr_r, bool *is_tls_r);
+    void *arg;
+};
+
+int rollout_create(struct loop *loop, const struct rollout_options *o,
+                   const struct rollout_ops *ops, struct rollout **r_r, struct error *err);
+void rollout_destroy(struct rollout **r);
+
+/* Outcome of one push: called once, from the loop, unless superseded (then with ERR_CLOSED).
+ * err NULL: live on every worker. Else err->text is "STAGE: cause". */
+typedef void (*rollout_done_fn)(void *arg, const char *slot, const struct error *err);
+/* First sign for the answer upstream: the module's fetch has started or was not needed. */
+
+/* A configuration for its slot (conf->slot); own reference taken. Pushing an equal one (hash)
+ * that is live or pending again calls done with its outcome. */
+void rollout_push(struct rollout *r, struct conf_plugin *conf, rollout_done_fn done, void *arg);
+/* No configuration wants the slot any more: its VMs drain and go. */
+void rollout_remove(struct rollout *r, const char *slot);
+/* Is any configuration live in the slot? */
+bool rollout_is_live(const struct rollout *r, const char *slot);
+
+/* [main], told by workers through messages. */
+void rollout_installed(struct rollout *r, uint64_t ticket, unsigned worker);
+void rollout_retired(struct rollout *r, struct pwasm_vm *vm);
+void rollout_vm_failed(struct rollout *r, const char *slot, unsigned worker, const char *text);
+void rollout_want_vm(struct rollout *r, struct conf_plugin *conf, unsigned worker);
+
+/* For GET /plugins. */
+struct plugin_row {
+    const char *slot, *name, *digest; /* sha256 of the module, "" unknown */
+    enum plugin_state state;          /* of the newest configuration */
+    const char *stage, *last_error;   /* "" when none */
+    unsigned vms;
+    uint64_t traps;
+    uint64_t since_ns;                /* wall clock of the last change of state */
+    const char *serving_digest;       /* what requests see now; "" nothing */
+};
+void rollout_each(struct rollout *r, void (*fn)(const struct plugin_row *row, void *arg),
+                  void *arg);
+
+#endif
