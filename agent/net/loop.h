@@ -26,7 +26,6 @@ struct loop_io {
 struct loop_timer {
     struct list node;
     struct loop *loop;
-    void *queue;
     uint64_t due_us;
     void (*on_timer)(struct loop_timer *t);
 };
