@@ -56,7 +56,6 @@ void *pwasm_worker_env(const struct pwasm_worker *w);
 /* [worker] Puts vm (detached, ownership passes) in the slot and retires what stood there once its
  * streams are done. vm NULL empties the slot. `closed` states what requests see while a slot is
  * empty: true: 503 (policy closed), false: the plugin is bypassed. */
-void pwasm_slot_install(struct pwasm_worker *w, const char *slot, struct pwasm_vm *vm,
-                        bool closed);
+void pwasm_slot_install(struct pwasm_worker *w, const char *slot, struct pwasm_vm *vm, bool closed);
 
 #endif

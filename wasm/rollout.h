@@ -19,17 +19,17 @@
 
 struct rollout;
 
-#define PLUGIN_STATE_MAP(X)                                                                        \
-    X(RECEIVED, "received")                                                                        \
-    X(FETCHING, "fetching")                                                                        \
-    X(VERIFYING, "verifying")                                                                      \
-    X(PROBING, "probing")                                                                          \
-    X(COMPILING, "compiling")                                                                      \
-    X(STARTING, "starting")                                                                        \
-    X(PROBATION, "probation")                                                                      \
-    X(LIVE, "live")                                                                                \
-    X(FAILED, "failed")                                                                            \
-    X(DRAINING, "draining")                                                                        \
+#define PLUGIN_STATE_MAP(X)   \
+    X(RECEIVED, "received")   \
+    X(FETCHING, "fetching")   \
+    X(VERIFYING, "verifying") \
+    X(PROBING, "probing")     \
+    X(COMPILING, "compiling") \
+    X(STARTING, "starting")   \
+    X(PROBATION, "probation") \
+    X(LIVE, "live")           \
+    X(FAILED, "failed")       \
+    X(DRAINING, "draining")   \
     X(GONE, "gone")
 
 enum plugin_state {
@@ -40,19 +40,20 @@ enum plugin_state {
 const char *plugin_state_text(enum plugin_state s);
 
 struct rollout_options {
-    const char *data_dir;        /* module cache; created with mode 0700 */
-    uint64_t module_max;         /* bytes, compressed and unpacked */
-    bool allow_loopback;         /* fetch from loopback addresses */
-    const char *insecure_registries; /* comma list of host[:port] or "*": plain http, no TLS check */
-    uint32_t probation_ms;       /* default 10000 */
+    const char *data_dir; /* module cache; created with mode 0700 */
+    uint64_t module_max;  /* bytes, compressed and unpacked */
+    bool allow_loopback;  /* fetch from loopback addresses */
+    const char
+        *insecure_registries; /* comma list of host[:port] or "*": plain http, no TLS check */
+    uint32_t probation_ms;    /* default 10000 */
     unsigned workers;
 };
 
 /* What the rollout asks of its surroundings. [main] */
 struct rollout_ops {
     /* Sends a started VM to worker i, which installs it and then posts rollout_installed. */
-    void (*install)(void *arg, unsigned worker, const char *slot, struct pwasm_vm *vm,
-                    bool closed, uint64_t ticket);
+    void (*install)(void *arg, unsigned worker, const char *slot, struct pwasm_vm *vm, bool closed,
+                    uint64_t ticket);
     /* Resolves http_uri.cluster: true when it is a known cluster, with one endpoint "ip:port" in
      * *addr_r and whether it speaks TLS. */
     bool (*cluster_endpoint)(void *arg, const char *cluster, struct addr *addr_r, bool *is_tls_r);
@@ -89,8 +90,8 @@ struct plugin_row {
     const char *stage, *last_error;   /* "" when none */
     unsigned vms;
     uint64_t traps;
-    uint64_t since_ns;                /* wall clock of the last change of state */
-    const char *serving_digest;       /* what requests see now; "" nothing */
+    uint64_t since_ns;          /* wall clock of the last change of state */
+    const char *serving_digest; /* what requests see now; "" nothing */
 };
 void rollout_each(struct rollout *r, void (*fn)(const struct plugin_row *row, void *arg),
                   void *arg);

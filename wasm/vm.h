@@ -1,4 +1,5 @@
-/* The engine: WebAssembly on V8 behind a plain C face. Only vm_v8.cc includes V8 headers.
+/* The engine: WebAssembly on V8 behind a plain C face. Only vm_v8*.cc include V8's headers;
+ * they stand in libremora-vm.so, which vm_engine_start loads (vm_load.c).
  *
  * A module is compiled code, shared by all threads. A vm is one V8 isolate with its context and
  * its host glue. An inst is one instance of a module in a vm (1:1 today, apart on purpose).
@@ -38,8 +39,9 @@ union vm_val {
 };
 
 struct vm_engine_options {
-    unsigned table_max;    /* elements of any one table, process-wide backstop */
-    unsigned memory_pages; /* 64 KiB pages of any one memory, process-wide backstop */
+    unsigned table_max;      /* elements of any one table, process-wide backstop */
+    unsigned memory_pages;   /* 64 KiB pages of any one memory, process-wide backstop */
+    const char *extra_flags; /* more V8 flags, for tests and diagnosis; NULL: none */
 };
 
 /* [main] once per process, after any fork, before threads call below. */
@@ -83,12 +85,15 @@ struct vm_module *vm_module_ref(struct vm_module *m);
 void vm_module_unref(struct vm_module **m);
 
 /* heap_max: bytes of V8's own heap (objects, not linear memory). The vm is not attached yet. The
- * glue instance for `host` is built on the first vm_attach. host must outlive the vm. */
+ * glue to `host` is made with each instance, for the functions its module imports. host must
+ * outlive the vm and the modules instantiated in it. */
 int vm_create(size_t heap_max, const struct vm_host *host, struct vm **vm_r, struct error *err);
 /* Disposes isolate and instances: milliseconds, so never on a worker. Must be detached. */
 void vm_destroy(struct vm **vm);
 void vm_attach(struct vm *vm);
 void vm_detach(struct vm *vm);
+/* Full collection of V8's heap in an attached vm: milliseconds. */
+void vm_collect(struct vm *vm);
 
 /* Links and instantiates m in an attached vm; its start section runs. The guest's allocator
  * ("malloc", else "proxy_on_memory_allocate") is wired to the glue when exported.
@@ -102,6 +107,8 @@ int vm_inst_create(struct vm *vm, struct vm_module *m, void *arg, uint64_t deadl
 struct vm_func *vm_inst_func(struct vm_inst *inst, const char *name);
 /* Does its type equal sig ("ii:i")? */
 bool vm_func_has_sig(const struct vm_func *f, const char *sig);
+/* Its type in that form. */
+const char *vm_func_sig(const struct vm_func *f);
 
 enum vm_result { VM_OK, VM_TRAPPED, VM_TERMINATED };
 
@@ -119,6 +126,8 @@ struct vm_inst *vm_current(void);
 void *vm_current_arg(void);
 /* Is the guest's allocator running (called by the glue)? Most host calls are refused then. */
 bool vm_current_in_allocator(void);
+/* Has the running call been killed by its deadline? Long host functions ask now and then. */
+bool vm_current_is_killed(void);
 /* Makes the running host function's VM_HOST_TRAP carry this text. */
 void vm_set_trap(const char *text);
 

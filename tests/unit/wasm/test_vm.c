@@ -1,0 +1,257 @@
+/* The engine's face: calls, traps, limits, host functions. argv[1]: guest.wasm. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "guest_host.h"
+
+enum { HEAP = 16 << 20, CALL_NS = 200000000 };
+
+static const char *guest_path;
+static struct vm_module *guest;
+static struct vm *vm;
+static struct vm_inst *inst;
+static int arg_of_guest;
+
+static void setup_inst(struct vm **vm_r, struct vm_inst **inst_r, void *arg)
+{
+    struct error err = {0};
+    assert_int_equal(vm_create(HEAP, &guest_host, vm_r, &err), 0);
+    vm_attach(*vm_r);
+    if (vm_inst_create(*vm_r, guest, arg, CALL_NS, inst_r, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static int setup_engine(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    size_t n;
+    void *bytes = guest_host_read(guest_path, &n);
+    int rc = vm_module_compile(bytes, n, &guest, &err);
+    mem_free(bytes);
+    if (rc != 0) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    setup_inst(&vm, &inst, &arg_of_guest);
+    return 0;
+}
+
+static int teardown_engine(void **state)
+{
+    (void)state;
+    vm_detach(vm);
+    vm_destroy(&vm);
+    vm_module_unref(&guest);
+    return 0;
+}
+
+static enum vm_result call(const char *name, int32_t a, int32_t b, int32_t *result_r)
+{
+    struct vm_func *f = vm_inst_func(inst, name);
+    assert_non_null(f);
+    int32_t args[2] = {a, b};
+    unsigned n = (unsigned)(strchr(vm_func_sig(f), ':') - vm_func_sig(f));
+    guest_host_take_signals();
+    return vm_call(f, args, n, result_r, CALL_NS);
+}
+
+static const struct {
+    const char *func;
+    int32_t a, b;
+    enum vm_result result;
+    int32_t value;    /* VM_OK */
+    const char *text; /* else: what the error contains */
+} calls[] = {
+    {"nop", 0, 0, VM_OK, 0, NULL},
+    {"add", 2, 3, VM_OK, 5, NULL},
+    {"add", INT32_MAX, 1, VM_OK, INT32_MIN, NULL},
+    {"add", INT32_MIN, 0, VM_OK, INT32_MIN, NULL},
+    {"add", -1, -1, VM_OK, -2, NULL},
+    {"trap", 0, 0, VM_TRAPPED, 0, "Uncaught RuntimeError: unreachable"},
+    {"out_of_bounds", 0, 0, VM_TRAPPED, 0, "Uncaught RuntimeError: memory access out of bounds"},
+    {"divide", 7, 2, VM_OK, 3, NULL},
+    {"divide", 7, 0, VM_TRAPPED, 0, "Uncaught RuntimeError: divide by zero"},
+    {"recurse", 0, 0, VM_TRAPPED, 0, "Uncaught RangeError: Maximum call stack size exceeded"},
+    {"call_sum", 100, 0, VM_OK, 108, NULL},
+    {"call_fetch", 0, 0, VM_OK, 0, NULL},
+    {"call_fetch", 1, 0, VM_OK, ('b' << 16) | 1, NULL},
+    {"call_fetch", 60, 0, VM_OK, (('a' + 60 % 26) << 16) | 60, NULL},
+    {"call_fetch", -1, 0, VM_OK, -1, NULL},
+    {"call_fetch", -12, 0, VM_OK, -12, NULL},
+    {"call_fetch", INT32_MIN, 0, VM_TRAPPED, 0, "Uncaught Error: no such value"},
+    {"call_refuse", 1, 0, VM_TRAPPED, 0, "Uncaught Error: restricted_callback"},
+    {"call_refuse", 0, 0, VM_TRAPPED, 0, "Uncaught RuntimeError: unreachable"},
+    {"spin", 0, 0, VM_TERMINATED, 0, "TerminationException"},
+    {"host_loop", 0, 0, VM_TERMINATED, 0, "TerminationException"},
+    {"fetch_loop", 0, 0, VM_TERMINATED, 0, "TerminationException"},
+    {"fill_loop", 0, 0, VM_TERMINATED, 0, "TerminationException"},
+    {"add", 20, 22, VM_OK, 42, NULL},
+};
+
+static void test_calls(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        int32_t value = 0;
+        uint64_t start = clock_thread_cpu_ns();
+        enum vm_result r = call(calls[i].func, calls[i].a, calls[i].b, &value);
+        uint64_t ms = (clock_thread_cpu_ns() - start) / 1000000;
+        if (r != calls[i].result || (r == VM_OK && value != calls[i].value))
+            fail_msg("row %zu %s: result %d value %d (%s)", i, calls[i].func, r, value,
+                     vm_error(inst));
+        if (r != VM_OK && !strstr(vm_error(inst), calls[i].text))
+            fail_msg("row %zu %s: text %s", i, calls[i].func, vm_error(inst));
+        if (ms > 2000)
+            fail_msg("row %zu %s: took %d ms of CPU", i, calls[i].func, (int)ms);
+    }
+}
+
+static void test_backtrace_names_functions(void **state)
+{
+    (void)state;
+    assert_int_equal(call("deep_trap", 0, 0, NULL), VM_TRAPPED);
+    const char *text = vm_error(inst);
+    const char *head = strstr(text, "\nProxy-Wasm plugin in-VM backtrace:\n  0:  0x");
+    assert_non_null(head);
+    assert_non_null(strstr(head, " - trap\n  1:  0x"));
+    assert_non_null(strstr(head, " - inner\n  2:  0x"));
+}
+
+static void test_memory_grows_and_is_bounded(void **state)
+{
+    (void)state;
+    int32_t old;
+    size_t before = vm_mem_size(inst);
+    assert_non_null(vm_mem(inst, (uint32_t)before - 4, 4));
+    assert_null(vm_mem(inst, (uint32_t)before - 4, 5));
+    assert_null(vm_mem(inst, 0xffffffff, 2));
+    assert_non_null(vm_mem(inst, (uint32_t)before, 0));
+    assert_int_equal(call("grow", 1, 0, &old), VM_OK);
+    assert_int_equal(old, before / 65536);
+    uint8_t *p = vm_mem(inst, (uint32_t)before, 4);
+    assert_non_null(p);
+    memcpy(p, "\x2a\0\0\0", 4);
+    int32_t value;
+    assert_int_equal(call("load", (int32_t)before, 0, &value), VM_OK);
+    assert_int_equal(value, 42);
+    assert_int_equal(call("grow", 1000, 0, &old), VM_OK);
+    assert_int_equal(old, -1);
+    assert_int_equal(vm_mem_size(inst), before + 65536);
+}
+
+/* A guest's allocator may fail, lie, trap, or call the host. */
+static void test_allocator_modes(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t mode;
+        enum vm_result result;
+        int32_t value;
+    } rows[] = {{1, VM_OK, -6}, {2, VM_OK, -6}, {3, VM_TRAPPED, 0}, {4, VM_OK, ('b' << 16) | 1}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int32_t value = 0;
+        guest_host_seen = (struct guest_host_seen){0};
+        assert_int_equal(call("alloc_mode", rows[i].mode, 0, NULL), VM_OK);
+        assert_int_equal(call("call_fetch", 1, 0, &value), rows[i].result);
+        if (rows[i].result == VM_OK)
+            assert_int_equal(value, rows[i].value);
+        assert_int_equal(guest_host_seen.notes_in_allocator, rows[i].mode == 4);
+        assert_int_equal(call("alloc_mode", 0, 0, NULL), VM_OK);
+        assert_int_equal(call("call_note", 0, 0, NULL), VM_OK);
+        assert_int_equal(guest_host_seen.notes_in_allocator, rows[i].mode == 4);
+        assert_true(guest_host_seen.notes > 0);
+    }
+}
+
+static void test_signatures(void **state)
+{
+    (void)state;
+    static const char *const sigs[][2] = {{"nop", ":v"},
+                                          {"add", "ii:i"},
+                                          {"first8", "iiiiiiii:i"},
+                                          {"wide", "l:l"},
+                                          {"malloc", "i:i"}};
+    for (size_t i = 0; i < ARRAY_LEN(sigs); i++) {
+        struct vm_func *f = vm_inst_func(inst, sigs[i][0]);
+        assert_non_null(f);
+        assert_true(vm_func_has_sig(f, sigs[i][1]));
+        assert_false(vm_func_has_sig(f, "i:v"));
+    }
+    assert_null(vm_inst_func(inst, "memory"));
+    assert_null(vm_inst_func(inst, "absent"));
+    int32_t args[8] = {5, 0, 0, 0, 0, 0, 0, 3}, r;
+    assert_int_equal(vm_call(vm_inst_func(inst, "first8"), args, 8, &r, 0), VM_OK);
+    assert_int_equal(r, 77);
+}
+
+static void test_two_vms_alternate_on_one_thread(void **state)
+{
+    (void)state;
+    struct vm *other;
+    struct vm_inst *other_inst, *first_inst = inst;
+    int other_arg;
+    setup_inst(&other, &other_inst, &other_arg);
+    for (int i = 0; i < 1000; i++) {
+        int32_t r;
+        inst = i & 1 ? other_inst : first_inst;
+        assert_int_equal(call("call_sum", i, 0, &r), VM_OK);
+        assert_int_equal(r, guest_host_sum(i));
+        assert_ptr_equal(guest_host_seen.last_arg,
+                         i & 1 ? (void *)&other_arg : (void *)&arg_of_guest);
+        if (i % 100 == 1)
+            assert_int_equal(call("out_of_bounds", 0, 0, NULL), VM_TRAPPED);
+    }
+    inst = first_inst;
+    vm_detach(other);
+    vm_destroy(&other);
+    assert_null(other);
+}
+
+static void test_calls_survive_collections(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        int32_t r;
+        vm_collect(vm);
+        assert_int_equal(call("call_fetch", 30, 0, &r), VM_OK);
+        assert_int_equal(r, (('a' + 4) << 16) | 30);
+    }
+}
+
+static void test_compile_refuses_what_is_no_module(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct vm_module *m = NULL;
+    assert_int_equal(vm_module_compile("hello", 5, &m, &err), -ERR_INVALID);
+    assert_non_null(strstr(err.text, "CompileError"));
+    assert_null(m);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_backtrace_names_functions),
+        cmocka_unit_test(test_memory_grows_and_is_bounded),
+        cmocka_unit_test(test_allocator_modes),
+        cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_two_vms_alternate_on_one_thread),
+        cmocka_unit_test(test_calls_survive_collections),
+        cmocka_unit_test(test_compile_refuses_what_is_no_module),
+    };
+    if (argc < 2)
+        return 2;
+    guest_path = argv[1];
+    guest_host_start_engine(NULL);
+    return cmocka_run_group_tests_name("vm", tests, setup_engine, teardown_engine);
+}

@@ -1,0 +1,18 @@
+#include "wasm/stage.h"
+
+const char *stage_text(enum stage s)
+{
+    static const char *const texts[] = {
+#define X(name, text) [STAGE_##name] = text,
+        STAGE_MAP(X)
+#undef X
+    };
+    return texts[s];
+}
+
+bool stage_error_is_passing(const struct stage_error *e)
+{
+    if (e->stage == STAGE_FETCH || e->stage == STAGE_VERIFY)
+        return true;
+    return e->err.code == ERR_IO || e->err.code == ERR_AGAIN || e->err.code == ERR_INTERNAL;
+}
