@@ -13,18 +13,13 @@
 #include "base/str.h"
 #include "proto/pb.h"
 
-struct pb_json_opts {
-    /* Without a callback an unknown field is an error. path is valid during the call. */
-    void (*on_unknown)(void *arg, const char *path);
-    void *arg;
-};
-
 /* Parses JSON text (UTF-8, no NUL, no duplicate keys, at most a million values). The caller
  * releases it with json_decref. Errors name line and column. */
 int pb_json_load(const char *text, size_t n, json_t **json_r, struct error *err);
-/* Message from JSON; opts may be NULL. Errors name the path: "admin.address.foo: unknown field". */
+/* Message from JSON; unknown may be NULL. Errors name the path: "admin.address.foo: unknown field".
+ */
 int pb_from_json(const json_t *json, const ProtobufCMessageDescriptor *desc, struct pb_arena *a,
-                 const struct pb_json_opts *opts, ProtobufCMessage **msg_r, struct error *err);
+                 const struct pb_unknown *unknown, ProtobufCMessage **msg_r, struct error *err);
 /* JSON from a message (a new reference); NULL when it is nested too deep or an Any's payload is
  * malformed. An Any of unknown type is shown as {"@type": ..., "value": base64}. */
 json_t *pb_to_json(const ProtobufCMessage *msg, struct error *err);

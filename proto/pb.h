@@ -22,11 +22,20 @@ enum {
 
 struct pb_block;
 
+/* Who hears of fields that a message type does not declare. Where none is given such a field is an
+ * error. path ("listeners[0].foo", "node.#99") is valid during the call. */
+struct pb_unknown {
+    void (*on_unknown)(void *arg, const char *path);
+    void *arg;
+};
+
 struct pb_arena {
     ProtobufCAllocator allocator;
     struct pb_block *blocks, *spare; /* in use, newest first; kept by a reset */
     size_t used, budget;             /* bytes; what would exceed the budget is refused */
     bool is_exceeded;                /* an allocation was refused since init or reset */
+    /* For TypedStructs decoded into this arena; NULL after init, kept by a reset. */
+    const struct pb_unknown *unknown;
 };
 
 /* Memory that decoding n bytes of input may take: eight times, at least PB_ARENA_MIN. */
