@@ -49,6 +49,7 @@ struct filter_env {
     struct pwasm_worker *wasm;        /* wasm/plugin.h */
     unsigned worker_index;
     struct access_log_writer *logs;   /* filters/access_log.h */
+    struct snapshot_hold *current;    /* the worker's snapshot; http/hold.h */
 };
 
 struct http_filter_ops {
@@ -78,7 +79,7 @@ struct http_filter_ops {
 struct filter_side {
     struct buf held;             /* body kept before or in this filter */
     uint8_t headers_state, body_state;
-    bool end_held, trailers_held;
+    bool headers_end, end_held, trailers_held, in_callback, continue_pending, is_high;
 };
 
 struct http_filter {
@@ -88,7 +89,7 @@ struct http_filter {
     struct stream *stream;
     void *state; /* the filter's own, per stream */
     uint16_t index;
-    bool is_skipped, in_callback;
+    bool is_skipped;
     struct filter_side side[2];
 };
 

@@ -59,7 +59,6 @@ struct downstream_info {
     const char *requested_server_name; /* "" when none */
     bool is_tls;
     enum conf_direction direction;
-    struct snapshot *snapshot;        /* of the worker, held while the connection's streams live */
     const struct conf_listener *listener;
     const struct conf_filter_chain *chain;
 };
@@ -98,17 +97,7 @@ struct stream_codec_ops {
     void (*on_stream_end)(struct stream *s);
 };
 
-/* The HTTP connection manager of one filter chain on one worker: what its streams share. Built
- * by proxy/downstream when the listener arrives on the worker. */
-struct hcm {
-    const struct conf_hcm *conf;
-    struct filter_env *env;
-    void **worker_objs;                   /* one per filter */
-    const struct http_filter_ops **ops;   /* one per filter */
-    struct hcm_stats *stats;
-    void (*log)(struct stream *s);        /* writes the access log; NULL: none */
-    uint64_t buffer_limit;
-};
+struct hcm; /* http/hcm.h: what all streams of one filter chain share on a worker */
 
 struct stream {
     struct arena arena;
@@ -116,7 +105,8 @@ struct stream {
     struct loop *loop;
     const struct stream_codec_ops *codec;
     void *codec_stream; /* the codec's own */
-    struct snapshot *snapshot;
+    struct snapshot_hold *hold;
+    struct snapshot *snapshot; /* hold's: the worker's when the stream began */
     struct headers req, resp, req_trailers, resp_trailers;
     struct stream_info info;
     char request_id[40];
@@ -125,7 +115,9 @@ struct stream {
     bool req_complete;          /* codec delivered the end of the request */
     bool resp_started, resp_complete; /* sent to the codec */
     bool is_replied;            /* a local reply was started */
-    bool is_reset, is_ended, in_chain;
+    bool is_reset, is_ended;
+    uint8_t resp_passes;         /* responses that entered the chain */
+    uint32_t epoch;              /* bumped when what the chain was doing is void */
     uint8_t req_disabled, resp_disabled; /* back-pressure counters */
     struct loop_timer idle_timer, request_timer;
     uint32_t idle_timeout_ms;

@@ -56,9 +56,13 @@ static void read_some(struct conn *c);
 static void run_task(struct loop_task *t)
 {
     struct conn *c = container_of(t, struct conn, task);
-    if (c->is_closing)
+    if (c->is_closing) {
         run_close(c);
-    else if (may_read(c))
+        return;
+    }
+    if (c->in.len && may_read(c))
+        c->ops->on_data(c);
+    if (may_read(c))
         read_some(c);
 }
 
@@ -261,7 +265,13 @@ void conn_read_disable(struct conn *c)
 void conn_read_enable(struct conn *c)
 {
     if (--c->read_disabled == 0 && conn_is_open(c) &&
-        (c->is_readable || (c->is_eof && !c->is_eof_told)))
+        (c->in.len || c->is_readable || (c->is_eof && !c->is_eof_told)))
+        read_again_later(c);
+}
+
+void conn_wake(struct conn *c)
+{
+    if (conn_is_open(c))
         read_again_later(c);
 }
 

@@ -78,6 +78,8 @@ static inline void conn_write(struct conn *c, struct str s)
 }
 void conn_read_disable(struct conn *c);
 void conn_read_enable(struct conn *c);
+/* Calls on_data from the loop if c->in holds bytes: for users that left some unconsumed. */
+void conn_wake(struct conn *c);
 /* Sends FIN after what is buffered. */
 void conn_shutdown_write(struct conn *c);
 /* Closes at once (buffered output is dropped), or after flushing it. */

@@ -1,0 +1,469 @@
+#include "http/h1_conn.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "http/h1_write.h"
+
+static struct h1_conn *of_conn(struct conn *c)
+{
+    return container_of(c, struct h1_conn, conn);
+}
+
+static struct h1_conn *of_stream(struct stream *s)
+{
+    return s->codec_stream;
+}
+
+static void parse_input(struct h1_conn *h);
+
+/* ---- ending a connection ---- */
+
+static void close_now(struct h1_conn *h)
+{
+    conn_close(&h->conn);
+}
+
+static void on_linger(struct loop_timer *t)
+{
+    close_now(container_of(t, struct h1_conn, linger_timer));
+}
+
+/* Sends what is left and FIN, then waits a little for the peer to close, so that unread request
+ * bytes do not turn the answer into a reset (RFC 9112 9.6). */
+static void close_gracefully(struct h1_conn *h)
+{
+    if (h->is_lingering || !conn_is_open(&h->conn))
+        return;
+    h->is_lingering = true;
+    loop_timer_stop(&h->idle_timer);
+    loop_timer_stop(&h->head_timer);
+    conn_shutdown_write(&h->conn);
+    uint32_t ms = h->hcm->conf->delayed_close_timeout_ms;
+    if (h->conn.is_eof || !ms)
+        conn_close_after_flush(&h->conn);
+    else
+        loop_timer_start(&h->linger_timer, ms);
+}
+
+static void flush_later(struct h1_conn *h)
+{
+    loop_defer(h->conn.loop, &h->flush_task);
+}
+
+static void run_flush(struct loop_task *t)
+{
+    struct h1_conn *h = container_of(t, struct h1_conn, flush_task);
+    conn_flush(&h->conn);
+}
+
+static void on_idle(struct loop_timer *t)
+{
+    struct h1_conn *h = container_of(t, struct h1_conn, idle_timer);
+    stat_inc(h->hcm->stats.cx_idle_timeout);
+    close_gracefully(h);
+}
+
+static void reply_raw(struct h1_conn *h, unsigned status);
+
+static void on_head_timeout(struct loop_timer *t)
+{
+    struct h1_conn *h = container_of(t, struct h1_conn, head_timer);
+    stat_inc(h->hcm->stats.rq_header_timeout);
+    reply_raw(h, 408);
+}
+
+static void restart_idle(struct h1_conn *h)
+{
+    if (h->hcm->conf->idle_timeout_ms)
+        loop_timer_start(&h->idle_timer, h->hcm->conf->idle_timeout_ms);
+}
+
+void h1_conn_drain(struct h1_conn *h)
+{
+    h->close_after = true;
+    if (!h->stream && !h->conn.in.len)
+        close_gracefully(h);
+}
+
+/* ---- codec side of a stream ---- */
+
+static void add_framing(struct h1_conn *h, struct stream *s, bool end)
+{
+    struct headers *r = &s->resp;
+    unsigned status = s->info.status;
+    h->resp_chunked = false;
+    h->resp_no_body = s->is_head || status == 204 || status == 304 || status < 200;
+    bool has_length = headers_find(r, HDR_CONTENT_LENGTH) != NULL;
+    if (status == 204 || status < 200) {
+        if (has_length)
+            headers_remove_id(r, HDR_CONTENT_LENGTH);
+    } else if (!has_length && end && !s->is_head && status != 304) {
+        headers_add_id(r, HDR_CONTENT_LENGTH, STR("0"));
+    } else if (!has_length && !end && !h->resp_no_body) {
+        if (h->parser.minor_version >= 1) {
+            headers_add_id(r, HDR_TRANSFER_ENCODING, STR("chunked"));
+            h->resp_chunked = true;
+        } else {
+            h->close_after = true; /* HTTP/1.0: the end of the connection ends the body */
+        }
+    }
+}
+
+static void decide_close(struct h1_conn *h)
+{
+    const struct hcm *hcm = h->hcm;
+    if (!h->parser.keep_alive)
+        h->close_after = true;
+    if (hcm->is_draining && hcm->is_draining(hcm->draining_arg) && !h->close_after) {
+        stat_inc(hcm->stats.cx_drain_close);
+        h->close_after = true;
+    }
+    uint32_t max = hcm->conf->max_requests_per_connection;
+    if (max && h->requests >= max && !h->close_after) {
+        stat_inc(hcm->stats.cx_max_requests);
+        h->close_after = true;
+    }
+}
+
+static void send_headers(struct stream *s, bool end)
+{
+    struct h1_conn *h = of_stream(s);
+    decide_close(h);
+    if (!s->req_complete && end)
+        h->close_after = true; /* the rest of the request is not waited for */
+    add_framing(h, s, end);
+    if (h->close_after)
+        headers_set_id(&s->resp, HDR_CONNECTION, STR("close"));
+    else if (h->parser.minor_version == 0)
+        headers_set_id(&s->resp, HDR_CONNECTION, STR("keep-alive"));
+    h1_write_response(&h->conn.out, &s->resp);
+    flush_later(h);
+}
+
+static void send_body(struct stream *s, struct buf *data, bool end)
+{
+    struct h1_conn *h = of_stream(s);
+    if (h->resp_no_body) {
+        buf_fini(data);
+    } else if (h->resp_chunked) {
+        h1_write_chunk(&h->conn.out, buf_head(data), data->len);
+        buf_fini(data);
+        if (end)
+            h1_write_last_chunk(&h->conn.out, NULL);
+    } else {
+        buf_move(&h->conn.out, data);
+    }
+    flush_later(h);
+}
+
+static void send_trailers(struct stream *s)
+{
+    struct h1_conn *h = of_stream(s);
+    if (h->resp_chunked) /* trailers are off by default, as in Envoy */
+        h1_write_last_chunk(&h->conn.out, NULL);
+    flush_later(h);
+}
+
+static void send_1xx(struct stream *s, unsigned status)
+{
+    struct h1_conn *h = of_stream(s);
+    if (h->parser.minor_version == 0)
+        return;
+    buf_printf(&h->conn.out, "HTTP/1.1 %u %s\r\n\r\n", status, h1_reason(status));
+    flush_later(h);
+}
+
+static void reset(struct stream *s)
+{
+    struct h1_conn *h = of_stream(s);
+    h->close_after = true;
+    h->is_aborted = true;
+}
+
+static void read_disable(struct stream *s, bool disable)
+{
+    struct h1_conn *h = of_stream(s);
+    if (disable == h->is_read_disabled)
+        return;
+    h->is_read_disabled = disable;
+    if (disable)
+        conn_read_disable(&h->conn);
+    else
+        conn_read_enable(&h->conn);
+}
+
+static void on_stream_end(struct stream *s)
+{
+    struct h1_conn *h = of_stream(s);
+    h->stream = NULL;
+    if (h->is_read_disabled) {
+        h->is_read_disabled = false;
+        conn_read_enable(&h->conn);
+    }
+    if (h->is_aborted) {
+        close_now(h); /* cut: the peer must see that the response is not whole */
+        return;
+    }
+    if (h->close_after || !s->req_complete) {
+        close_gracefully(h);
+        return;
+    }
+    h1_parse_next(&h->parser);
+    restart_idle(h);
+    if (h->conn.in.len && !h->is_in_data)
+        conn_wake(&h->conn);
+}
+
+static const struct stream_codec_ops codec_ops = {
+    send_headers, send_body, send_trailers, send_1xx, reset, read_disable, on_stream_end,
+};
+
+/* ---- requests ---- */
+
+/* Answers a message that never became a stream, and closes. */
+static void reply_raw(struct h1_conn *h, unsigned status)
+{
+    const char *reason = h1_reason(status);
+    buf_printf(&h->conn.out,
+               "HTTP/1.1 %u %s\r\ncontent-length: %zu\r\ncontent-type: text/plain\r\n"
+               "connection: close\r\n\r\n%s",
+               status, reason, strlen(reason), reason);
+    close_gracefully(h);
+}
+
+/* The request could not be parsed. A stream is made of what is known, so that the answer passes
+ * the access log. */
+static void on_parse_error(struct h1_conn *h)
+{
+    enum h1_error e = h->parser.error;
+    const char *details = h1_error_details(e);
+    stat_inc(h->hcm->stats.cx_protocol_error);
+    loop_timer_stop(&h->head_timer);
+    h->close_after = true;
+    h->parser.keep_alive = false;
+    struct stream *s = h->stream;
+    if (s) {
+        stream_local_reply(s, h1_error_status(e), str_of(h1_reason(h1_error_status(e))), details,
+                           FLAG_DOWNSTREAM_PROTOCOL_ERROR, -1, NULL);
+        return;
+    }
+    log_debug(LOG_HTTP, "[C%lu] %s", (unsigned long)h->conn.id, details);
+    reply_raw(h, h1_error_status(e));
+}
+
+static void start_stream(struct h1_conn *h)
+{
+    loop_timer_stop(&h->idle_timer);
+    loop_timer_stop(&h->head_timer);
+    h->requests++;
+    stat_inc(h->hcm->stats.rq_http1_total);
+    struct stream *s = stream_create(h->hcm, h->down, &codec_ops, h);
+    h->stream = s;
+    h->is_stream_held = false;
+    s->info.http_minor = (uint8_t)(10 + h->parser.minor_version);
+    struct headers spare = s->req;
+    s->req = h->head;
+    h->head = spare;
+    if (h->parser.minor_version == 0 && !headers_find(&s->req, HDR_AUTHORITY) &&
+        h->hcm->conf->default_host_for_http_10)
+        headers_set_id(&s->req, HDR_AUTHORITY, str_of(h->hcm->conf->default_host_for_http_10));
+    bool end = h->parser.state == H1_DONE;
+    struct str expect = headers_get(&s->req, HDR_EXPECT);
+    if (expect.p && str_eq_nocase(expect, STR("100-continue")) &&
+        !h->hcm->conf->proxy_100_continue) {
+        headers_remove_id(&s->req, HDR_EXPECT);
+        if (!end && h->parser.minor_version >= 1)
+            send_1xx(s, 100);
+    }
+    stream_start(s, end);
+}
+
+static bool parse_head(struct h1_conn *h)
+{
+    size_t n = h1_parse_head(&h->parser, buf_str(&h->conn.in), &h->head);
+    if (h->parser.state == H1_FAILED) {
+        on_parse_error(h);
+        return false;
+    }
+    if (!n) {
+        if (h->conn.in.len && h->hcm->conf->request_headers_timeout_ms &&
+            !loop_timer_is_on(&h->head_timer))
+            loop_timer_start(&h->head_timer, h->hcm->conf->request_headers_timeout_ms);
+        return false;
+    }
+    buf_consume(&h->conn.in, n);
+    if (h->parser.state == H1_HEAD)
+        return true; /* only an empty line was skipped */
+    start_stream(h);
+    return true;
+}
+
+static bool parse_body(struct h1_conn *h)
+{
+    struct str data = {0};
+    size_t n = h1_parse_body(&h->parser, buf_str(&h->conn.in), &data);
+    if (h->parser.state == H1_FAILED) {
+        on_parse_error(h);
+        return false;
+    }
+    bool end = h->parser.state == H1_DONE;
+    if (!n && !end)
+        return false;
+    struct buf body = {0};
+    if (data.n == h->conn.in.len)
+        buf_move(&body, &h->conn.in); /* whole buffer: hand it over instead of copying */
+    else {
+        buf_adds(&body, data);
+        buf_consume(&h->conn.in, n);
+    }
+    if (body.len || end)
+        stream_on_body(h->stream, &body, end);
+    return true;
+}
+
+static bool parse_trailers(struct h1_conn *h)
+{
+    struct stream *s = h->stream;
+    size_t n = h1_parse_trailers(&h->parser, buf_str(&h->conn.in), &s->req_trailers);
+    if (h->parser.state == H1_FAILED) {
+        on_parse_error(h);
+        return false;
+    }
+    if (!n)
+        return false;
+    buf_consume(&h->conn.in, n);
+    if (h->parser.state != H1_DONE)
+        return true;
+    headers_clear(&s->req_trailers); /* request trailers are off by default, as in Envoy */
+    struct buf none = {0};
+    stream_on_body(s, &none, true);
+    return true;
+}
+
+static bool parse_step(struct h1_conn *h)
+{
+    if (!conn_is_open(&h->conn) || h->is_lingering)
+        return false;
+    switch (h->parser.state) {
+    case H1_HEAD:
+        return h->conn.in.len && parse_head(h);
+    case H1_BODY:
+        return h->stream && !h->is_read_disabled && parse_body(h);
+    case H1_TRAILERS:
+        return h->stream && !h->is_read_disabled && parse_trailers(h);
+    default:
+        return false; /* complete: the next request waits for this response */
+    }
+}
+
+static void parse_input(struct h1_conn *h)
+{
+    h->is_in_data = true;
+    while (parse_step(h))
+        ;
+    h->is_in_data = false;
+    if (h->is_lingering)
+        buf_fini(&h->conn.in);
+}
+
+/* ---- connection events ---- */
+
+static void on_data(struct conn *c)
+{
+    parse_input(of_conn(c));
+}
+
+static void on_eof(struct conn *c)
+{
+    struct h1_conn *h = of_conn(c);
+    if (h->is_lingering)
+        conn_close_after_flush(c);
+    else
+        close_now(h); /* as Envoy: a client that closed gets no answer any more */
+}
+
+static void run_free(struct loop_task *t)
+{
+    struct h1_conn *h = container_of(t, struct h1_conn, free_task);
+    h->on_end(h);
+}
+
+static void on_close(struct conn *c)
+{
+    struct h1_conn *h = of_conn(c);
+    const struct hcm_stats *st = &h->hcm->stats;
+    loop_timer_stop(&h->idle_timer);
+    loop_timer_stop(&h->head_timer);
+    loop_timer_stop(&h->linger_timer);
+    stat_inc(st->cx_destroy);
+    stat_add(st->cx_active, -1);
+    stat_add(st->cx_http1_active, -1);
+    stat_add(st->cx_rx_bytes, (int64_t)c->rx_bytes);
+    stat_add(st->cx_tx_bytes, (int64_t)c->tx_bytes);
+    stat_record(st->cx_length_ms, (loop_now_us(c->loop) - h->start_us) / 1000);
+    if (h->stream)
+        stream_on_downstream_reset(h->stream, FLAG_DOWNSTREAM_CONNECTION_TERMINATION,
+                                   "downstream_remote_disconnect");
+    headers_fini(&h->head);
+    /* Behind the stream's own end in the queue, which still reads h->down. */
+    loop_defer(c->loop, &h->free_task);
+}
+
+static void on_high_water(struct conn *c)
+{
+    struct h1_conn *h = of_conn(c);
+    if (h->stream) {
+        h->is_stream_held = true;
+        stream_on_codec_water(h->stream, true);
+    }
+}
+
+static void on_low_water(struct conn *c)
+{
+    struct h1_conn *h = of_conn(c);
+    if (h->stream && h->is_stream_held) {
+        h->is_stream_held = false;
+        stream_on_codec_water(h->stream, false);
+    }
+}
+
+static const struct conn_ops conn_ops = {
+    .on_data = on_data,
+    .on_eof = on_eof,
+    .on_close = on_close,
+    .on_high_water = on_high_water,
+    .on_low_water = on_low_water,
+};
+
+void h1_conn_init(struct h1_conn *h, struct hcm *hcm, struct downstream_info *down, int fd,
+                  struct str initial, void (*on_end)(struct h1_conn *h))
+{
+    memset(h, 0, sizeof(*h));
+    h->hcm = hcm;
+    h->down = down;
+    h->on_end = on_end;
+    h->flush_task.run = run_flush;
+    h->free_task.run = run_free;
+    h1_parse_init(&h->parser, H1_REQUEST);
+    h->parser.accept_http_10 = hcm->conf->accept_http_10;
+    h->parser.headers_size_max = hcm->conf->request_headers_size_max;
+    h->parser.headers_count_max = hcm->conf->request_headers_count_max;
+    loop_timer_init(&h->idle_timer, hcm->env->loop, on_idle);
+    loop_timer_init(&h->head_timer, hcm->env->loop, on_head_timeout);
+    loop_timer_init(&h->linger_timer, hcm->env->loop, on_linger);
+    stat_inc(hcm->stats.cx_total);
+    stat_inc(hcm->stats.cx_http1_total);
+    stat_add(hcm->stats.cx_active, 1);
+    stat_add(hcm->stats.cx_http1_active, 1);
+    conn_init_accepted(&h->conn, hcm->env->loop, fd, &conn_ops);
+    down->connection_id = h->conn.id;
+    h->conn.high_water = hcm->buffer_limit;
+    h->start_us = loop_now_us(hcm->env->loop);
+    restart_idle(h);
+    if (initial.n) {
+        buf_adds(&h->conn.in, initial);
+        conn_wake(&h->conn);
+    }
+}

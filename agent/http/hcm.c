@@ -1,0 +1,50 @@
+#include "http/hcm.h"
+
+#include "base/mem.h"
+
+void hcm_stats_init(struct hcm_stats *st, const char *prefix)
+{
+#define X(kind, field, name) st->field = stat_define(STAT_##kind, "http.%s." name, prefix);
+    HCM_STAT_MAP(X)
+#undef X
+}
+
+void hcm_stats_fini(struct hcm_stats *st)
+{
+#define X(kind, field, name) stat_release(st->field);
+    HCM_STAT_MAP(X)
+#undef X
+}
+
+struct hcm *hcm_create(const struct conf_hcm *conf, struct filter_env *env, uint64_t buffer_limit,
+                       const struct http_filter_ops *(*find_ops)(enum conf_http_filter_kind kind))
+{
+    struct hcm *h = MEM_NEW(struct hcm);
+    h->conf = conf;
+    h->env = env;
+    h->buffer_limit = buffer_limit;
+    h->ops = mem_zalloc(conf->filters_n * sizeof(*h->ops));
+    h->worker_objs = mem_zalloc(conf->filters_n * sizeof(*h->worker_objs));
+    hcm_stats_init(&h->stats, conf->stat_prefix);
+    for (size_t i = 0; i < conf->filters_n; i++) {
+        h->ops[i] = find_ops(conf->filters[i].kind);
+        if (h->ops[i]->worker_init)
+            h->ops[i]->worker_init(&conf->filters[i], env, &h->worker_objs[i]);
+    }
+    return h;
+}
+
+void hcm_destroy(struct hcm **hcm)
+{
+    struct hcm *h = *hcm;
+    if (!h)
+        return;
+    for (size_t i = 0; i < h->conf->filters_n; i++)
+        if (h->ops[i]->worker_fini)
+            h->ops[i]->worker_fini(h->worker_objs[i]);
+    hcm_stats_fini(&h->stats);
+    mem_free(h->ops);
+    mem_free(h->worker_objs);
+    mem_free(h);
+    *hcm = NULL;
+}

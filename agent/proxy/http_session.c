@@ -1,0 +1,40 @@
+/* A downstream connection whose chain ends in the HTTP connection manager. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "http/h1_conn.h"
+#include "proxy/listener.h"
+
+struct http_session {
+    struct downstream down;
+    struct h1_conn h1;
+};
+
+static void drain(struct downstream *d)
+{
+    struct http_session *s = container_of(d, struct http_session, down);
+    h1_conn_drain(&s->h1);
+}
+
+static void close_session(struct downstream *d)
+{
+    struct http_session *s = container_of(d, struct http_session, down);
+    conn_close(&s->h1.conn);
+}
+
+static void on_end(struct h1_conn *h)
+{
+    struct http_session *s = container_of(h, struct http_session, h1);
+    downstream_fini(&s->down);
+    mem_free(s);
+}
+
+void http_session_start(struct listener *l, struct listener_chain *chain, int fd,
+                        const struct addr *local, const struct addr *remote)
+{
+    struct http_session *s = MEM_NEW(struct http_session);
+    downstream_init(&s->down, l, local, remote, chain->conf);
+    s->down.drain = drain;
+    s->down.close = close_session;
+    h1_conn_init(&s->h1, chain->hcm, &s->down.info, fd, STR_NULL, on_end);
+}

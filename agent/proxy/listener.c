@@ -1,0 +1,195 @@
+#include "proxy/listener.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "filters/access_log.h"
+#include "filters/registry.h"
+#include "proxy/chain_match.h"
+
+static void init_stats(struct listener_stats *st, const struct conf_listener *conf)
+{
+    char prefix[256];
+    if (conf->stat_prefix[0]) {
+        snprintf(prefix, sizeof(prefix), "%s", conf->stat_prefix);
+    } else {
+        addr_format(&conf->address, prefix);
+        for (char *p = prefix; *p; p++) /* Envoy: "0.0.0.0_80", "[__1]_80" */
+            if (*p == ':')
+                *p = '_';
+    }
+#define X(kind, field, name) st->field = stat_define(STAT_##kind, "listener.%s." name, prefix);
+    LISTENER_STAT_MAP(X)
+#undef X
+}
+
+static void fini_stats(struct listener_stats *st)
+{
+#define X(kind, field, name) stat_release(st->field);
+    LISTENER_STAT_MAP(X)
+#undef X
+}
+
+static bool is_draining(void *arg)
+{
+    struct listener *l = arg;
+    return l->is_draining;
+}
+
+static void init_chain(struct listener *l, struct listener_chain *c,
+                       const struct conf_filter_chain *conf)
+{
+    c->conf = conf;
+    const struct conf_net_filter *last = &conf->filters[conf->filters_n - 1];
+    if (last->kind == CONF_NET_HCM) {
+        c->hcm = hcm_create(last->hcm, l->env, l->conf->buffer_limit, registry_http_filter);
+        c->hcm->log = access_log_stream;
+        c->hcm->is_draining = is_draining;
+        c->hcm->draining_arg = l;
+    } else {
+#define X(kind, field, name)                                                                       \
+    c->tcp_stats.field = stat_define(STAT_##kind, "tcp.%s." name, last->tcp_proxy->stat_prefix);
+        TCP_STAT_MAP(X)
+#undef X
+    }
+    c->worker_objs = mem_zalloc(conf->filters_n * sizeof(*c->worker_objs));
+    for (size_t i = 0; i < conf->filters_n; i++) {
+        const struct net_filter_ops *ops = registry_net_filter(conf->filters[i].kind);
+        if (ops && ops->worker_init)
+            ops->worker_init(&conf->filters[i], l->env, &c->worker_objs[i]);
+    }
+}
+
+static void fini_chain(struct listener_chain *c)
+{
+    if (!c->hcm) {
+#define X(kind, field, name) stat_release(c->tcp_stats.field);
+        TCP_STAT_MAP(X)
+#undef X
+    }
+    hcm_destroy(&c->hcm);
+    for (size_t i = 0; i < c->conf->filters_n; i++) {
+        const struct net_filter_ops *ops = registry_net_filter(c->conf->filters[i].kind);
+        if (ops && ops->worker_fini)
+            ops->worker_fini(c->worker_objs[i]);
+    }
+    mem_free(c->worker_objs);
+}
+
+static void run_free(struct loop_task *t)
+{
+    struct listener *l = container_of(t, struct listener, free_task);
+    for (size_t i = 0; i < l->chains_n; i++)
+        fini_chain(&l->chains[i]);
+    fini_stats(&l->stats);
+    mem_free(l->chains);
+    conf_object_unref(l->conf);
+    mem_free(l);
+}
+
+struct listener *listener_create(struct conf_listener *conf, struct filter_env *env)
+{
+    struct listener *l = MEM_NEW(struct listener);
+    l->conf = conf_object_ref(conf);
+    l->env = env;
+    l->free_task.run = run_free;
+    list_init(&l->connections);
+    init_stats(&l->stats, conf);
+    l->chains_n = conf->chains_n + (conf->default_chain ? 1 : 0);
+    l->chains = mem_zalloc(l->chains_n * sizeof(*l->chains));
+    for (size_t i = 0; i < conf->chains_n; i++)
+        init_chain(l, &l->chains[i], &conf->chains[i]);
+    if (conf->default_chain)
+        init_chain(l, &l->chains[conf->chains_n], conf->default_chain);
+    return l;
+}
+
+static struct listener_chain *runtime_of(struct listener *l, const struct conf_filter_chain *c)
+{
+    if (c == l->conf->default_chain)
+        return &l->chains[l->conf->chains_n];
+    return &l->chains[c - l->conf->chains];
+}
+
+void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote)
+{
+    struct chain_match_input in = {
+        .local = local, .remote = remote, .server_name = "", .transport_protocol = "raw_buffer"};
+    const struct conf_filter_chain *found = chain_match(l->conf, &in);
+    stat_inc(l->stats.cx_total);
+    if (!found) {
+        log_debug(LOG_CONN_HANDLER, "closing connection: no matching filter chain found on %s",
+                  l->conf->object.name);
+        stat_inc(l->stats.no_filter_chain_match);
+        stat_inc(l->stats.cx_destroy);
+        close(fd);
+        return;
+    }
+    struct listener_chain *c = runtime_of(l, found);
+    if (c->hcm)
+        http_session_start(l, c, fd, local, remote);
+    else
+        tcp_session_start(l, c, fd, local, remote);
+}
+
+void listener_drain(struct listener **listener)
+{
+    struct listener *l = *listener;
+    *listener = NULL;
+    if (!l || l->is_draining)
+        return;
+    l->is_draining = true;
+    if (!l->connections_n) {
+        loop_defer(l->env->loop, &l->free_task);
+        return;
+    }
+    list_for_each_safe(it, tmp, &l->connections)
+    {
+        struct downstream *d = container_of(it, struct downstream, node);
+        if (d->drain)
+            d->drain(d);
+    }
+}
+
+void listener_close_all(struct listener *l)
+{
+    list_for_each_safe(it, tmp, &l->connections)
+    {
+        struct downstream *d = container_of(it, struct downstream, node);
+        d->close(d);
+    }
+}
+
+void downstream_init(struct downstream *d, struct listener *l, const struct addr *local,
+                     const struct addr *remote,
+                     const struct conf_filter_chain *chain)
+{
+    d->listener = l;
+    d->start_us = loop_now_us(l->env->loop);
+    d->info = (struct downstream_info){
+        .local = *local,
+        .remote = *remote,
+        .direct_local = *local,
+        .direct_remote = *remote,
+        .requested_server_name = "",
+        .direction = l->conf->direction,
+        .listener = l->conf,
+        .chain = chain,
+    };
+    list_add_tail(&l->connections, &d->node);
+    l->connections_n++;
+    stat_add(l->stats.cx_active, 1);
+}
+
+void downstream_fini(struct downstream *d)
+{
+    struct listener *l = d->listener;
+    list_del(&d->node);
+    stat_add(l->stats.cx_active, -1);
+    stat_inc(l->stats.cx_destroy);
+    stat_record(l->stats.cx_length_ms, (loop_now_us(l->env->loop) - d->start_us) / 1000);
+    if (--l->connections_n == 0 && l->is_draining)
+        loop_defer(l->env->loop, &l->free_task);
+}

@@ -1,0 +1,87 @@
+/* A listener as one worker runs it: its filter chains' runtime and its connections. [worker]
+ *
+ * A new version of a listener is a new object; the old one drains: it accepts nothing more, its
+ * connections are asked to close and it frees itself with the last of them. */
+#ifndef PROXY_LISTENER_H
+#define PROXY_LISTENER_H
+
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "base/stat.h"
+#include "conf/snapshot.h"
+#include "http/filter.h"
+#include "http/hcm.h"
+#include "http/stream.h"
+#include "proxy/tcp_stats.h"
+
+struct listener;
+
+#define LISTENER_STAT_MAP(X)                                                                       \
+    X(COUNTER, cx_total, "downstream_cx_total")                                                    \
+    X(COUNTER, cx_destroy, "downstream_cx_destroy")                                                \
+    X(GAUGE, cx_active, "downstream_cx_active")                                                    \
+    X(COUNTER, no_filter_chain_match, "no_filter_chain_match")                                     \
+    X(COUNTER, network_extension_config_missing, "network_extension_config_missing")               \
+    X(HISTOGRAM, cx_length_ms, "downstream_cx_length_ms")
+
+struct listener_stats {
+#define X(kind, field, name) stat_id field;
+    LISTENER_STAT_MAP(X)
+#undef X
+};
+
+/* One filter chain's runtime: an HTTP connection manager, or network filters. */
+struct listener_chain {
+    const struct conf_filter_chain *conf;
+    struct hcm *hcm;            /* NULL: TCP */
+    struct tcp_stats tcp_stats; /* TCP only */
+    void **worker_objs;         /* of the network filters */
+};
+
+struct listener {
+    struct conf_listener *conf; /* own reference */
+    struct filter_env *env;
+    struct listener_chain *chains; /* conf->chains_n, then the default chain if there is one */
+    size_t chains_n;
+    struct listener_stats stats;
+    struct list connections; /* struct downstream */
+    size_t connections_n;
+    bool is_draining;
+    struct loop_task free_task;
+};
+
+/* One connection from below; embedded at the start of HTTP connections and TCP sessions. */
+struct downstream {
+    struct list node;
+    struct listener *listener;
+    struct downstream_info info;
+    uint64_t start_us;
+    /* The listener drains: close soon. */
+    void (*drain)(struct downstream *d);
+    /* Close now. */
+    void (*close)(struct downstream *d);
+};
+
+struct listener *listener_create(struct conf_listener *conf, struct filter_env *env);
+/* Takes over the accepted descriptor: finds the chain and starts the connection. `local` is the
+ * restored destination. */
+void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote);
+/* Drains; frees itself (and *l becomes NULL) when its last connection is gone. */
+void listener_drain(struct listener **l);
+/* Closes every connection now (end of the drain time, shutdown). */
+void listener_close_all(struct listener *l);
+
+/* For connections: joined by listener_take, left when they are gone. */
+void downstream_init(struct downstream *d, struct listener *l, const struct addr *local,
+                     const struct addr *remote,
+                     const struct conf_filter_chain *chain);
+void downstream_fini(struct downstream *d);
+
+/* proxy/http_session.c, proxy/tcp_session.c */
+void http_session_start(struct listener *l, struct listener_chain *chain, int fd,
+                        const struct addr *local, const struct addr *remote);
+void tcp_session_start(struct listener *l, struct listener_chain *chain, int fd,
+                       const struct addr *local, const struct addr *remote);
+
+#endif
