@@ -1,0 +1,21 @@
+/* Regular expressions by RE2: linear time whatever the pattern and the text. Immutable after
+ * creation; [any] thread may match. Source: RE2 syntax, envoy.type.matcher.v3.RegexMatcher. */
+#ifndef BASE_REGEX_H
+#define BASE_REGEX_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct regex;
+
+/* Compiles the pattern; memory and program size are bounded. -ERR_INVALID with RE2's reason. */
+int regex_create(struct str pattern, struct regex **re_r, struct error *err);
+void regex_destroy(struct regex **re);
+/* Does the whole text match? */
+bool regex_match(const struct regex *re, struct str text);
+/* Does some part of the text match? */
+bool regex_search(const struct regex *re, struct str text);
+
+#endif
