@@ -3,20 +3,20 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
-#define ERR_MAP(X)                                                                                 \
-    X(OK, "ok")                                                                                    \
-    X(INVALID, "invalid")                                                                          \
-    X(UNSUPPORTED, "not supported")                                                                \
-    X(LIMIT, "limit exceeded")                                                                     \
-    X(NOT_FOUND, "not found")                                                                      \
-    X(DUPLICATE, "duplicate")                                                                      \
-    X(DENIED, "denied")                                                                            \
-    X(TIMEOUT, "timeout")                                                                          \
-    X(IO, "input/output error")                                                                    \
-    X(CLOSED, "closed")                                                                            \
-    X(AGAIN, "try again")                                                                          \
-    X(TRAP, "guest trapped")                                                                       \
-    X(TERMINATED, "terminated")                                                                    \
+#define ERR_MAP(X)                  \
+    X(OK, "ok")                     \
+    X(INVALID, "invalid")           \
+    X(UNSUPPORTED, "not supported") \
+    X(LIMIT, "limit exceeded")      \
+    X(NOT_FOUND, "not found")       \
+    X(DUPLICATE, "duplicate")       \
+    X(DENIED, "denied")             \
+    X(TIMEOUT, "timeout")           \
+    X(IO, "input/output error")     \
+    X(CLOSED, "closed")             \
+    X(AGAIN, "try again")           \
+    X(TRAP, "guest trapped")        \
+    X(TERMINATED, "terminated")     \
     X(INTERNAL, "internal error")
 
 enum err {

@@ -9,22 +9,22 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define LOG_COMPONENT_MAP(X)                                                                       \
-    X(ADMIN, "admin")                                                                              \
-    X(CLIENT, "client")                                                                            \
-    X(CONFIG, "config")                                                                            \
-    X(CONNECTION, "connection")                                                                    \
-    X(CONN_HANDLER, "conn_handler")                                                                \
-    X(DNS, "dns")                                                                                  \
-    X(FILTER, "filter")                                                                            \
-    X(GRPC, "grpc")                                                                                \
-    X(HTTP, "http")                                                                                \
-    X(INIT, "init")                                                                                \
-    X(MAIN, "main")                                                                                \
-    X(MISC, "misc")                                                                                \
-    X(POOL, "pool")                                                                                \
-    X(ROUTER, "router")                                                                            \
-    X(UPSTREAM, "upstream")                                                                        \
+#define LOG_COMPONENT_MAP(X)        \
+    X(ADMIN, "admin")               \
+    X(CLIENT, "client")             \
+    X(CONFIG, "config")             \
+    X(CONNECTION, "connection")     \
+    X(CONN_HANDLER, "conn_handler") \
+    X(DNS, "dns")                   \
+    X(FILTER, "filter")             \
+    X(GRPC, "grpc")                 \
+    X(HTTP, "http")                 \
+    X(INIT, "init")                 \
+    X(MAIN, "main")                 \
+    X(MISC, "misc")                 \
+    X(POOL, "pool")                 \
+    X(ROUTER, "router")             \
+    X(UPSTREAM, "upstream")         \
     X(WASM, "wasm")
 
 enum log_component {
@@ -65,10 +65,10 @@ void log_write(enum log_component c, enum log_level level, const char *file, int
                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 #define log_is_on(c, level) __builtin_expect((level) >= log_levels[c], 0)
-#define log_at(c, level, ...)                                                                      \
-    do {                                                                                           \
-        if (log_is_on(c, level))                                                                   \
-            log_write(c, level, __FILE__, __LINE__, __VA_ARGS__);                                  \
+#define log_at(c, level, ...)                                     \
+    do {                                                          \
+        if (log_is_on(c, level))                                  \
+            log_write(c, level, __FILE__, __LINE__, __VA_ARGS__); \
     } while (0)
 #define log_trace(c, ...) log_at(c, LEVEL_TRACE, __VA_ARGS__)
 #define log_debug(c, ...) log_at(c, LEVEL_DEBUG, __VA_ARGS__)

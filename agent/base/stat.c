@@ -29,7 +29,7 @@ struct stat_entry {
 };
 
 const double stat_bucket_bounds[STAT_BUCKETS - 1] = {
-    0.5,  1,    5,     10,    25,    50,     100,    250,    500,     1000,
+    0.5,  1,    5,     10,    25,    50,     100,    250,     500,    1000,
     2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;

@@ -35,7 +35,7 @@ stat_id stat_define(enum stat_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void stat_release(stat_id id);
 
-void stat_add(stat_id id, int64_t delta); /* counter (delta >= 0) or gauge */
+void stat_add(stat_id id, int64_t delta);  /* counter (delta >= 0) or gauge */
 void stat_set(stat_id id, uint64_t value); /* gauge; [main] only, not mixed with stat_add */
 void stat_record(stat_id id, uint64_t value);
 void stat_set_text(stat_id id, struct str text); /* [main] */

@@ -9,6 +9,8 @@
  * those bump, before it goes on. */
 #include "http/filter_chain.h"
 
+#include "http/hcm.h"
+
 enum headers_state { H_NONE, H_WAIT_ALL, H_WAIT_HEADERS, H_PASSED };
 enum body_state { B_FLOWING, B_HELD };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "http/h1_write.h"
 
 static struct h1_conn *of_conn(struct conn *c)

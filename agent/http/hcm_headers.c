@@ -10,18 +10,25 @@
 #include "http/stream.h"
 
 static const struct str internal_only[] = {
-    {"x-envoy-retriable-status-codes", 30},      {"x-envoy-retriable-header-names", 30},
-    {"x-envoy-retry-on", 16},                    {"x-envoy-retry-grpc-on", 21},
-    {"x-envoy-max-retries", 19},                 {"x-envoy-upstream-alt-stat-name", 30},
-    {"x-envoy-upstream-rq-timeout-ms", 30},      {"x-envoy-upstream-rq-per-try-timeout-ms", 38},
-    {"x-envoy-upstream-rq-timeout-alt-response", 40}, {"x-envoy-force-trace", 19},
-    {"x-envoy-ip-tags", 15},                     {"x-envoy-original-url", 20},
-    {"x-envoy-hedge-on-per-try-timeout", 32},    {"x-envoy-expected-rq-timeout-ms", 30},
+    {"x-envoy-retriable-status-codes", 30},
+    {"x-envoy-retriable-header-names", 30},
+    {"x-envoy-retry-on", 16},
+    {"x-envoy-retry-grpc-on", 21},
+    {"x-envoy-max-retries", 19},
+    {"x-envoy-upstream-alt-stat-name", 30},
+    {"x-envoy-upstream-rq-timeout-ms", 30},
+    {"x-envoy-upstream-rq-per-try-timeout-ms", 38},
+    {"x-envoy-upstream-rq-timeout-alt-response", 40},
+    {"x-envoy-force-trace", 19},
+    {"x-envoy-ip-tags", 15},
+    {"x-envoy-original-url", 20},
+    {"x-envoy-hedge-on-per-try-timeout", 32},
+    {"x-envoy-expected-rq-timeout-ms", 30},
 };
 
 static void remove_hop_by_hop(struct headers *h)
 {
-    static const enum hdr ids[] = {HDR_CONNECTION, HDR_UPGRADE,          HDR_KEEP_ALIVE,
+    static const enum hdr ids[] = {HDR_CONNECTION, HDR_UPGRADE, HDR_KEEP_ALIVE,
                                    HDR_PROXY_CONNECTION, HDR_TRANSFER_ENCODING};
     for (size_t i = 0; i < ARRAY_LEN(ids); i++)
         if (headers_find(h, ids[i]))

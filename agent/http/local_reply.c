@@ -74,7 +74,7 @@ static void fill_plain(struct stream *s, unsigned status, struct str body)
 }
 
 /* Past the filters when the response was already on its way through them. */
-static void send(struct stream *s, struct str body, bool past_filters)
+static void send_reply(struct stream *s, struct str body, bool past_filters)
 {
     uint32_t epoch = s->epoch;
     bool end = !body.n || s->is_head || s->is_grpc;
@@ -115,5 +115,5 @@ void stream_local_reply(struct stream *s, unsigned status, struct str body, cons
         fill_grpc(s, status, body, grpc_status);
     else
         fill_plain(s, status, body);
-    send(s, body, past_filters);
+    send_reply(s, body, past_filters);
 }

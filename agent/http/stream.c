@@ -60,8 +60,8 @@ static void on_idle(struct loop_timer *t)
 {
     struct stream *s = container_of(t, struct stream, idle_timer);
     stat_inc(s->hcm->stats.rq_idle_timeout);
-    stream_local_reply(s, s->req_complete ? 504 : 408, STR("stream timeout"),
-                       "stream_idle_timeout", FLAG_STREAM_IDLE_TIMEOUT, -1, NULL);
+    stream_local_reply(s, s->req_complete ? 504 : 408, STR("stream timeout"), "stream_idle_timeout",
+                       FLAG_STREAM_IDLE_TIMEOUT, -1, NULL);
 }
 
 static void on_request_timeout(struct loop_timer *t)

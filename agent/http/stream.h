@@ -20,23 +20,23 @@
 #include "net/loop.h"
 
 /* Envoy's response flags (access log %RESPONSE_FLAGS%), as bits. */
-#define RESPONSE_FLAG_MAP(X)                                                                       \
-    X(NO_HEALTHY_UPSTREAM, "UH")                                                                   \
-    X(UPSTREAM_REQUEST_TIMEOUT, "UT")                                                              \
-    X(LOCAL_RESET, "LR")                                                                           \
-    X(UPSTREAM_REMOTE_RESET, "UR")                                                                 \
-    X(UPSTREAM_CONNECTION_FAILURE, "UF")                                                           \
-    X(UPSTREAM_CONNECTION_TERMINATION, "UC")                                                       \
-    X(UPSTREAM_OVERFLOW, "UO")                                                                     \
-    X(NO_ROUTE_FOUND, "NR")                                                                        \
-    X(DOWNSTREAM_CONNECTION_TERMINATION, "DC")                                                     \
-    X(UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX")                                                        \
-    X(STREAM_IDLE_TIMEOUT, "SI")                                                                   \
-    X(DOWNSTREAM_PROTOCOL_ERROR, "DPE")                                                            \
-    X(NO_FILTER_CONFIG_FOUND, "NFCF")                                                              \
-    X(DURATION_TIMEOUT, "DT")                                                                      \
-    X(UPSTREAM_PROTOCOL_ERROR, "UPE")                                                              \
-    X(NO_CLUSTER_FOUND, "NC")                                                                      \
+#define RESPONSE_FLAG_MAP(X)                   \
+    X(NO_HEALTHY_UPSTREAM, "UH")               \
+    X(UPSTREAM_REQUEST_TIMEOUT, "UT")          \
+    X(LOCAL_RESET, "LR")                       \
+    X(UPSTREAM_REMOTE_RESET, "UR")             \
+    X(UPSTREAM_CONNECTION_FAILURE, "UF")       \
+    X(UPSTREAM_CONNECTION_TERMINATION, "UC")   \
+    X(UPSTREAM_OVERFLOW, "UO")                 \
+    X(NO_ROUTE_FOUND, "NR")                    \
+    X(DOWNSTREAM_CONNECTION_TERMINATION, "DC") \
+    X(UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX")    \
+    X(STREAM_IDLE_TIMEOUT, "SI")               \
+    X(DOWNSTREAM_PROTOCOL_ERROR, "DPE")        \
+    X(NO_FILTER_CONFIG_FOUND, "NFCF")          \
+    X(DURATION_TIMEOUT, "DT")                  \
+    X(UPSTREAM_PROTOCOL_ERROR, "UPE")          \
+    X(NO_CLUSTER_FOUND, "NC")                  \
     X(OVERLOAD_MANAGER, "OM")
 
 enum response_flag_bit {
@@ -54,10 +54,11 @@ enum response_flag {
 /* What is known of a downstream connection; owned by the connection, outlives its streams. */
 struct downstream_info {
     uint64_t connection_id;
-    struct addr local, remote;        /* as seen by filters (original destination, XFF applied) */
+    struct addr local, remote; /* as seen by filters (original destination, XFF applied) */
     struct addr direct_local, direct_remote;
     const char *requested_server_name; /* "" when none */
     bool is_tls;
+    bool is_restored; /* local is the destination before the redirect (SO_ORIGINAL_DST) */
     enum conf_direction direction;
     const struct conf_listener *listener;
     const struct conf_filter_chain *chain;
@@ -70,16 +71,16 @@ struct stream_info {
     uint64_t start_us, req_end_us, upstream_first_us, upstream_last_us, resp_first_us, end_us;
     uint64_t bytes_received, bytes_sent; /* bodies (TCP: all) */
     uint64_t upstream_rx_bytes, upstream_tx_bytes;
-    uint32_t flags;             /* FLAG_x */
-    unsigned status;            /* 0: never sent */
-    const char *details;        /* response code details, or NULL */
+    uint32_t flags;      /* FLAG_x */
+    unsigned status;     /* 0: never sent */
+    const char *details; /* response code details, or NULL */
     const char *termination_details;
     const char *upstream_failure; /* transport failure reason */
     struct addr upstream_remote, upstream_local;
     const char *upstream_cluster;
     struct str route_name;
     uint32_t attempts;
-    uint8_t http_minor;         /* HTTP/1.minor; 20 for HTTP/2; 255: not HTTP */
+    uint8_t http_minor; /* HTTP/1.minor; 20 for HTTP/2; 255: not HTTP */
 };
 
 struct stream_codec_ops {
@@ -89,7 +90,7 @@ struct stream_codec_ops {
     void (*send_body)(struct stream *s, struct buf *data, bool end);
     void (*send_trailers)(struct stream *s); /* s->resp_trailers, and ends the response */
     void (*send_1xx)(struct stream *s, unsigned status);
-    void (*reset)(struct stream *s);         /* cannot be completed: the peer must see it fail */
+    void (*reset)(struct stream *s); /* cannot be completed: the peer must see it fail */
     /* Stops or resumes the flow of request body. */
     void (*read_disable)(struct stream *s, bool disable);
     /* Both directions are complete or the stream was reset: forget it. The stream destroys
@@ -112,12 +113,12 @@ struct stream {
     char request_id[40];
     bool is_head, is_grpc;
     /* progress */
-    bool req_complete;          /* codec delivered the end of the request */
+    bool req_complete;                /* codec delivered the end of the request */
     bool resp_started, resp_complete; /* sent to the codec */
-    bool is_replied;            /* a local reply was started */
+    bool is_replied;                  /* a local reply was started */
     bool is_reset, is_ended;
-    uint8_t resp_passes;         /* responses that entered the chain */
-    uint32_t epoch;              /* bumped when what the chain was doing is void */
+    uint8_t resp_passes;                 /* responses that entered the chain */
+    uint32_t epoch;                      /* bumped when what the chain was doing is void */
     uint8_t req_disabled, resp_disabled; /* back-pressure counters */
     struct loop_timer idle_timer, request_timer;
     uint32_t idle_timeout_ms;

@@ -38,11 +38,11 @@ struct conn_transport {
     void (*shutdown)(struct conn *c);
 };
 
-enum conn_close_cause { /* why on_close was called */
-    CONN_CLOSED_LOCAL,  /* conn_close */
-    CONN_CLOSED_REMOTE, /* peer closed */
-    CONN_CLOSED_RESET,  /* peer reset, or an error on the socket */
-    CONN_CONNECT_FAILED,
+enum conn_close_cause {                     /* why on_close was called */
+                        CONN_CLOSED_LOCAL,  /* conn_close */
+                        CONN_CLOSED_REMOTE, /* peer closed */
+                        CONN_CLOSED_RESET,  /* peer reset, or an error on the socket */
+                        CONN_CONNECT_FAILED,
 };
 
 struct conn {

@@ -161,8 +161,8 @@ void loop_post(struct loop *l, struct loop_msg *m)
     struct loop_msg *old = __atomic_load_n(&l->inbox, __ATOMIC_RELAXED);
     do
         m->next = old;
-    while (!__atomic_compare_exchange_n(&l->inbox, &old, m, true, __ATOMIC_RELEASE,
-                                        __ATOMIC_RELAXED));
+    while (
+        !__atomic_compare_exchange_n(&l->inbox, &old, m, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
     /* The first message into an empty inbox wakes; those behind it ride along. */
     if (!old) {
         uint64_t one = 1;

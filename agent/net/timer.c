@@ -44,7 +44,8 @@ void timers_fini(struct timers *t)
 {
     for (size_t i = 0; i < t->n; i++) {
         struct timer_queue *q = t->all[i];
-        list_for_each_safe(it, tmp, &q->timers) list_del(it);
+        list_for_each_safe (it, tmp, &q->timers)
+            list_del(it);
         mem_free(q);
     }
     mem_free(t->all);
@@ -53,8 +54,7 @@ void timers_fini(struct timers *t)
 
 static struct loop_timer *head(const struct timer_queue *q)
 {
-    return list_is_empty(&q->timers) ? NULL
-                                     : container_of(q->timers.next, struct loop_timer, node);
+    return list_is_empty(&q->timers) ? NULL : container_of(q->timers.next, struct loop_timer, node);
 }
 
 int timers_wait_ms(const struct timers *t, uint64_t now_us)

@@ -10,8 +10,7 @@ enum { NO_MATCH = -1 };
 
 typedef int (*score_fn)(const struct conf_chain_match *m, const struct chain_match_input *in);
 
-static int by_destination_port(const struct conf_chain_match *m,
-                               const struct chain_match_input *in)
+static int by_destination_port(const struct conf_chain_match *m, const struct chain_match_input *in)
 {
     if (!m->destination_port)
         return 0;

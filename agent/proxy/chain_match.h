@@ -8,9 +8,9 @@
 #include "net/addr.h"
 
 struct chain_match_input {
-    const struct addr *local, *remote; /* local: restored destination */
-    const char *server_name;           /* lower case; "" none */
-    const char *transport_protocol;    /* "raw_buffer" or "tls" */
+    const struct addr *local, *remote;        /* local: restored destination */
+    const char *server_name;                  /* lower case; "" none */
+    const char *transport_protocol;           /* "raw_buffer" or "tls" */
     const char *const *application_protocols; /* as the client ordered them */
     size_t application_protocols_n;
 };

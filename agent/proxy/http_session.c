@@ -30,10 +30,10 @@ static void on_end(struct h1_conn *h)
 }
 
 void http_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                        const struct addr *local, const struct addr *remote)
+                        const struct addr *local, const struct addr *remote, bool is_restored)
 {
     struct http_session *s = MEM_NEW(struct http_session);
-    downstream_init(&s->down, l, local, remote, chain->conf);
+    downstream_init(&s->down, l, local, remote, is_restored, chain->conf);
     s->down.drain = drain;
     s->down.close = close_session;
     h1_conn_init(&s->h1, chain->hcm, &s->down.info, fd, STR_NULL, on_end);

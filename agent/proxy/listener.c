@@ -49,7 +49,7 @@ static void init_chain(struct listener *l, struct listener_chain *c,
         c->hcm->is_draining = is_draining;
         c->hcm->draining_arg = l;
     } else {
-#define X(kind, field, name)                                                                       \
+#define X(kind, field, name) \
     c->tcp_stats.field = stat_define(STAT_##kind, "tcp.%s." name, last->tcp_proxy->stat_prefix);
         TCP_STAT_MAP(X)
 #undef X
@@ -81,6 +81,7 @@ static void fini_chain(struct listener_chain *c)
 static void run_free(struct loop_task *t)
 {
     struct listener *l = container_of(t, struct listener, free_task);
+    l->on_gone(l, l->on_gone_arg);
     for (size_t i = 0; i < l->chains_n; i++)
         fini_chain(&l->chains[i]);
     fini_stats(&l->stats);
@@ -113,7 +114,8 @@ static struct listener_chain *runtime_of(struct listener *l, const struct conf_f
     return &l->chains[c - l->conf->chains];
 }
 
-void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote)
+void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
+                   bool is_restored)
 {
     struct chain_match_input in = {
         .local = local, .remote = remote, .server_name = "", .transport_protocol = "raw_buffer"};
@@ -129,24 +131,21 @@ void listener_take(struct listener *l, int fd, const struct addr *local, const s
     }
     struct listener_chain *c = runtime_of(l, found);
     if (c->hcm)
-        http_session_start(l, c, fd, local, remote);
+        http_session_start(l, c, fd, local, remote, is_restored);
     else
-        tcp_session_start(l, c, fd, local, remote);
+        tcp_session_start(l, c, fd, local, remote, is_restored);
 }
 
-void listener_drain(struct listener **listener)
+void listener_drain(struct listener *l, void (*on_gone)(struct listener *l, void *arg), void *arg)
 {
-    struct listener *l = *listener;
-    *listener = NULL;
-    if (!l || l->is_draining)
-        return;
     l->is_draining = true;
+    l->on_gone = on_gone;
+    l->on_gone_arg = arg;
     if (!l->connections_n) {
         loop_defer(l->env->loop, &l->free_task);
         return;
     }
-    list_for_each_safe(it, tmp, &l->connections)
-    {
+    list_for_each_safe (it, tmp, &l->connections) {
         struct downstream *d = container_of(it, struct downstream, node);
         if (d->drain)
             d->drain(d);
@@ -155,15 +154,14 @@ void listener_drain(struct listener **listener)
 
 void listener_close_all(struct listener *l)
 {
-    list_for_each_safe(it, tmp, &l->connections)
-    {
+    list_for_each_safe (it, tmp, &l->connections) {
         struct downstream *d = container_of(it, struct downstream, node);
         d->close(d);
     }
 }
 
 void downstream_init(struct downstream *d, struct listener *l, const struct addr *local,
-                     const struct addr *remote,
+                     const struct addr *remote, bool is_restored,
                      const struct conf_filter_chain *chain)
 {
     d->listener = l;
@@ -173,6 +171,7 @@ void downstream_init(struct downstream *d, struct listener *l, const struct addr
         .remote = *remote,
         .direct_local = *local,
         .direct_remote = *remote,
+        .is_restored = is_restored,
         .requested_server_name = "",
         .direction = l->conf->direction,
         .listener = l->conf,

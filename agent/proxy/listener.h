@@ -17,12 +17,12 @@
 
 struct listener;
 
-#define LISTENER_STAT_MAP(X)                                                                       \
-    X(COUNTER, cx_total, "downstream_cx_total")                                                    \
-    X(COUNTER, cx_destroy, "downstream_cx_destroy")                                                \
-    X(GAUGE, cx_active, "downstream_cx_active")                                                    \
-    X(COUNTER, no_filter_chain_match, "no_filter_chain_match")                                     \
-    X(COUNTER, network_extension_config_missing, "network_extension_config_missing")               \
+#define LISTENER_STAT_MAP(X)                                                         \
+    X(COUNTER, cx_total, "downstream_cx_total")                                      \
+    X(COUNTER, cx_destroy, "downstream_cx_destroy")                                  \
+    X(GAUGE, cx_active, "downstream_cx_active")                                      \
+    X(COUNTER, no_filter_chain_match, "no_filter_chain_match")                       \
+    X(COUNTER, network_extension_config_missing, "network_extension_config_missing") \
     X(HISTOGRAM, cx_length_ms, "downstream_cx_length_ms")
 
 struct listener_stats {
@@ -48,6 +48,8 @@ struct listener {
     struct list connections; /* struct downstream */
     size_t connections_n;
     bool is_draining;
+    void (*on_gone)(struct listener *l, void *arg);
+    void *on_gone_arg;
     struct loop_task free_task;
 };
 
@@ -66,22 +68,24 @@ struct downstream {
 struct listener *listener_create(struct conf_listener *conf, struct filter_env *env);
 /* Takes over the accepted descriptor: finds the chain and starts the connection. `local` is the
  * restored destination. */
-void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote);
-/* Drains; frees itself (and *l becomes NULL) when its last connection is gone. */
-void listener_drain(struct listener **l);
+void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
+                   bool is_restored);
+/* Drains; on_gone is called from the loop when the last connection is gone, and then the listener
+ * frees itself. */
+void listener_drain(struct listener *l, void (*on_gone)(struct listener *l, void *arg), void *arg);
 /* Closes every connection now (end of the drain time, shutdown). */
 void listener_close_all(struct listener *l);
 
 /* For connections: joined by listener_take, left when they are gone. */
 void downstream_init(struct downstream *d, struct listener *l, const struct addr *local,
-                     const struct addr *remote,
+                     const struct addr *remote, bool is_restored,
                      const struct conf_filter_chain *chain);
 void downstream_fini(struct downstream *d);
 
 /* proxy/http_session.c, proxy/tcp_session.c */
 void http_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                        const struct addr *local, const struct addr *remote);
+                        const struct addr *local, const struct addr *remote, bool is_restored);
 void tcp_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                       const struct addr *local, const struct addr *remote);
+                       const struct addr *local, const struct addr *remote, bool is_restored);
 
 #endif

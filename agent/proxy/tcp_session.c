@@ -333,7 +333,7 @@ static void connect_upstream(struct tcp_session *s)
         return;
     }
     s->info.upstream_cluster = s->conf->cluster;
-    struct lb_context ctx = {.original_dst = &s->down.info.local};
+    struct lb_context ctx = {.original_dst = s->down.info.is_restored ? &s->down.info.local : NULL};
     struct upstream_host *host = upstream_pick(c, &ctx);
     if (!host) {
         fail(s, FLAG_NO_HEALTHY_UPSTREAM);
@@ -388,10 +388,10 @@ static void init_filters(struct tcp_session *s, struct listener_chain *chain)
 }
 
 void tcp_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                       const struct addr *local, const struct addr *remote)
+                       const struct addr *local, const struct addr *remote, bool is_restored)
 {
     struct tcp_session *s = MEM_NEW(struct tcp_session);
-    downstream_init(&s->down, l, local, remote, chain->conf);
+    downstream_init(&s->down, l, local, remote, is_restored, chain->conf);
     s->down.close = close_now;
     s->conf = chain->conf->filters[chain->conf->filters_n - 1].tcp_proxy;
     s->hold = hold_take(l->env);

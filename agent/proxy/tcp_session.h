@@ -14,7 +14,7 @@ struct tcp_session {
     const struct conf_tcp_proxy *conf;
     struct snapshot_hold *hold;
     struct stream_info info;
-    struct tcp_stats *stats; /* of the chain */
+    struct tcp_stats *stats;    /* of the chain */
     struct net_filter *filters; /* without the terminal one */
     size_t filters_n;
     int start_at; /* filter that stopped in on_new, or -1 */

@@ -4,11 +4,11 @@
 
 #include "base/stat.h"
 
-#define TCP_STAT_MAP(X)                                                                            \
-    X(COUNTER, cx_total, "downstream_cx_total")                                                    \
-    X(COUNTER, no_route, "downstream_cx_no_route")                                                 \
-    X(COUNTER, rx_bytes, "downstream_cx_rx_bytes_total")                                           \
-    X(COUNTER, tx_bytes, "downstream_cx_tx_bytes_total")                                           \
+#define TCP_STAT_MAP(X)                                  \
+    X(COUNTER, cx_total, "downstream_cx_total")          \
+    X(COUNTER, no_route, "downstream_cx_no_route")       \
+    X(COUNTER, rx_bytes, "downstream_cx_rx_bytes_total") \
+    X(COUNTER, tx_bytes, "downstream_cx_tx_bytes_total") \
     X(COUNTER, idle_timeout, "idle_timeout")
 
 struct tcp_stats {

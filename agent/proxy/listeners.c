@@ -1,0 +1,260 @@
+#include "proxy/listeners.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/hold.h"
+#include "net/sock.h"
+#include "netfilter/origdst.h"
+
+enum { ACCEPTS_PER_EVENT = 32 };
+
+/* A listening descriptor and the listener version behind it. */
+struct acceptor {
+    struct loop_io io;
+    struct list node;
+    struct addr addr;
+    struct listeners *ls;
+    struct listener *listener;
+    bool is_kept; /* mark of listeners_apply */
+};
+
+struct draining {
+    struct list node;
+    struct listener *listener;
+    struct loop_timer timer;
+    struct listeners *ls;
+};
+
+struct listeners {
+    struct filter_env *env;
+    struct list acceptors;
+    struct hash by_name; /* struct listener */
+    size_t active;       /* listeners that have not freed themselves */
+};
+
+struct listeners *listeners_create(struct filter_env *env)
+{
+    struct listeners *ls = MEM_NEW(struct listeners);
+    ls->env = env;
+    list_init(&ls->acceptors);
+    return ls;
+}
+
+/* ---- accepting ---- */
+
+/* The listener that owns the original destination: exact address, else any-address with that
+ * port. Source: Envoy's ConnectionHandlerImpl::getBalancedHandlerByAddress. */
+static struct listener *find_by_address(struct listeners *ls, const struct addr *dst)
+{
+    struct listener *any = NULL;
+    struct hash_entry *e;
+    size_t it = 0;
+    while ((e = hash_next(&ls->by_name, &it))) {
+        struct listener *l = e->value;
+        const struct addr *a = &l->conf->address;
+        if (addr_eq(a, dst))
+            return l;
+        if (a->sa.sa_family == dst->sa.sa_family && addr_is_any(a) &&
+            addr_port(a) == addr_port(dst))
+            any = l;
+    }
+    return any;
+}
+
+static bool restore_destination(int fd, struct addr *local)
+{
+    struct addr dst = {.len = sizeof(dst.ss)};
+    if (origdst_get(fd, &dst.ss, &dst.len))
+        return false;
+    addr_unmap(&dst);
+    if (addr_eq(&dst, local))
+        return false; /* not redirected: somebody called our own port */
+    *local = dst;
+    return true;
+}
+
+static void handle_accepted(struct listeners *ls, struct listener *l, int fd, struct addr *remote)
+{
+    struct addr local;
+    bool is_restored = false;
+    sock_local(fd, &local);
+    addr_unmap(&local);
+    addr_unmap(remote);
+    if (l->conf->has_original_dst_filter || l->conf->use_original_dst)
+        is_restored = restore_destination(fd, &local);
+    if (l->conf->use_original_dst && is_restored) {
+        struct listener *to = find_by_address(ls, &local);
+        if (to) /* once only: the listener found does not hand over again */
+            l = to;
+    }
+    if (local.sa.sa_family != AF_UNIX)
+        sock_set_nodelay(fd);
+    listener_take(l, fd, &local, remote, is_restored);
+}
+
+static void on_accept(struct loop_io *io, uint32_t events)
+{
+    (void)events;
+    struct acceptor *a = container_of(io, struct acceptor, io);
+    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
+        struct addr remote = {.len = sizeof(remote.ss)};
+        int fd = accept4(io->fd, &remote.sa, &remote.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            handle_accepted(a->ls, a->listener, fd, &remote);
+            continue;
+        }
+        if (errno == EINTR || errno == ECONNABORTED)
+            continue;
+        if (errno != EAGAIN)
+            log_warn(LOG_CONN_HANDLER, "accept on listener %s failed: %m",
+                     a->listener->conf->object.name);
+        return;
+    }
+}
+
+static struct acceptor *find_acceptor(struct listeners *ls, const struct addr *addr)
+{
+    list_for_each (it, &ls->acceptors) {
+        struct acceptor *a = container_of(it, struct acceptor, node);
+        if (addr_eq(&a->addr, addr))
+            return a;
+    }
+    return NULL;
+}
+
+static void start_accepting(struct listeners *ls, struct listener *l, int fd)
+{
+    struct acceptor *a = find_acceptor(ls, &l->conf->address);
+    if (!a) {
+        a = MEM_NEW(struct acceptor);
+        a->addr = l->conf->address;
+        a->ls = ls;
+        a->io = (struct loop_io){fd, on_accept};
+        list_add_tail(&ls->acceptors, &a->node);
+        if (loop_add_listen(ls->env->loop, &a->io))
+            log_error(LOG_CONN_HANDLER, "cannot watch the socket of listener %s: %m",
+                      l->conf->object.name);
+    }
+    a->listener = l;
+    a->is_kept = true;
+}
+
+static void stop_accepting(struct acceptor *a)
+{
+    on_accept(&a->io, 0); /* whoever is in the queue is still served */
+    loop_del(a->ls->env->loop, &a->io);
+    list_del(&a->node);
+    mem_free(a);
+}
+
+/* ---- following snapshots ---- */
+
+static void on_drain_time(struct loop_timer *t)
+{
+    struct draining *d = container_of(t, struct draining, timer);
+    listener_close_all(d->listener);
+}
+
+static void on_listener_gone(struct listener *l, void *arg)
+{
+    struct draining *d = arg;
+    (void)l;
+    loop_timer_stop(&d->timer);
+    d->ls->active--;
+    mem_free(d);
+}
+
+static void drain(struct listeners *ls, struct listener *l, uint64_t drain_ms)
+{
+    struct draining *d = MEM_NEW(struct draining);
+    d->listener = l;
+    d->ls = ls;
+    loop_timer_init(&d->timer, ls->env->loop, on_drain_time);
+    loop_timer_start(&d->timer, drain_ms);
+    listener_drain(l, on_listener_gone, d);
+}
+
+static void drop_vanished(struct listeners *ls, const struct snapshot *s, uint64_t drain_ms)
+{
+    list_for_each_safe (it, tmp, &ls->acceptors) {
+        struct acceptor *a = container_of(it, struct acceptor, node);
+        if (!a->is_kept)
+            stop_accepting(a);
+    }
+    struct hash_entry *e;
+    size_t it = 0;
+    while ((e = hash_next(&ls->by_name, &it))) {
+        struct listener *l = e->value;
+        if (snapshot_listener(s, l->conf->object.name))
+            continue;
+        hash_remove(&ls->by_name, (struct str){e->key, e->key_len});
+        drain(ls, l, drain_ms);
+    }
+}
+
+void listeners_apply(struct listeners *ls, const int *fds, uint64_t drain_ms)
+{
+    const struct snapshot *s = ls->env->current->snapshot;
+    list_for_each (it, &ls->acceptors)
+        container_of(it, struct acceptor, node)->is_kept = false;
+    struct listener **replaced = mem_zalloc((s->listeners_n + 1) * sizeof(*replaced));
+    for (size_t i = 0; i < s->listeners_n; i++) {
+        struct conf_listener *conf = s->listeners[i];
+        struct str name = str_of(conf->object.name);
+        struct listener *l = hash_find(&ls->by_name, name);
+        if (!l || l->conf != conf) {
+            replaced[i] = l;
+            l = listener_create(conf, ls->env);
+            ls->active++;
+            hash_set(&ls->by_name, name, l);
+        }
+        if (fds[i] >= 0)
+            start_accepting(ls, l, fds[i]);
+    }
+    drop_vanished(ls, s, drain_ms);
+    for (size_t i = 0; i < s->listeners_n; i++)
+        if (replaced[i])
+            drain(ls, replaced[i], drain_ms);
+    mem_free(replaced);
+}
+
+void listeners_drain(struct listeners *ls, bool inbound_only, bool graceful, uint64_t drain_ms)
+{
+    list_for_each_safe (it, tmp, &ls->acceptors) {
+        struct acceptor *a = container_of(it, struct acceptor, node);
+        if (!inbound_only || a->listener->conf->direction == CONF_INBOUND)
+            stop_accepting(a);
+    }
+    struct hash_entry *e;
+    size_t it = 0;
+    while ((e = hash_next(&ls->by_name, &it))) {
+        struct listener *l = e->value;
+        if (inbound_only && l->conf->direction != CONF_INBOUND)
+            continue;
+        hash_remove(&ls->by_name, (struct str){e->key, e->key_len});
+        drain(ls, l, graceful ? drain_ms : 0);
+    }
+}
+
+void listeners_shutdown(struct listeners *ls)
+{
+    listeners_drain(ls, false, false, 0);
+}
+
+bool listeners_is_idle(const struct listeners *ls)
+{
+    return ls->active == 0;
+}
+
+void listeners_destroy(struct listeners **ls)
+{
+    if (!*ls)
+        return;
+    hash_fini(&(*ls)->by_name);
+    mem_free(*ls);
+    *ls = NULL;
+}

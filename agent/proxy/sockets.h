@@ -1,0 +1,24 @@
+/* Listening sockets. They belong to (address, worker), are opened here on main, outlive listener
+ * versions and close only when no listener has the address: closing a SO_REUSEPORT socket resets
+ * its accept queue. [main] */
+#ifndef PROXY_SOCKETS_H
+#define PROXY_SOCKETS_H
+
+#include <stdbool.h>
+
+#include "conf/snapshot.h"
+
+struct sockets;
+
+struct sockets *sockets_create(unsigned workers);
+void sockets_destroy(struct sockets **s);
+
+/* Opens what listener l needs; err names it. Nothing is kept of a failed one. */
+int sockets_open(struct sockets *s, const struct conf_listener *l, struct error *err);
+/* The descriptor for a worker, or -1 when the address is not open. */
+int sockets_fd(const struct sockets *s, const struct addr *a, unsigned worker);
+/* Closes the addresses that no listener of the snapshot has, after every worker has let go of
+ * them. */
+void sockets_close_unused(struct sockets *s, const struct snapshot *snapshot);
+
+#endif
