@@ -1,4 +1,5 @@
 /* HTTP/1.1 serialisation into a buf. No state of its own: the caller remembers the framing.
+ * A field whose name or value is not legal (a filter's CR or LF) is left out.
  * [any] thread. Source: RFC 9112. */
 #ifndef HTTP_H1_WRITE_H
 #define HTTP_H1_WRITE_H
@@ -10,8 +11,9 @@
 #include "http/headers.h"
 
 /* Request line from :method and :path, Host from :authority, then the ordinary fields as they
- * stand (the caller has set content-length or transfer-encoding). */
-void h1_write_request(struct buf *out, const struct headers *h);
+ * stand (the caller has set content-length or transfer-encoding). False, and nothing written, when
+ * :method, :path or :authority cannot stand in a request line. */
+bool h1_write_request(struct buf *out, const struct headers *h);
 /* Status line with the registered reason phrase, then the ordinary fields. */
 void h1_write_response(struct buf *out, const struct headers *h);
 /* One chunk (nothing for n == 0, which would end the body). */

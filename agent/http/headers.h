@@ -15,36 +15,36 @@
 #include "base/str.h"
 
 /* Well-known names: found by id instead of by comparing bytes. */
-#define HDR_MAP(X)                                                                                 \
-    X(METHOD, ":method")                                                                           \
-    X(PATH, ":path")                                                                               \
-    X(AUTHORITY, ":authority")                                                                     \
-    X(SCHEME, ":scheme")                                                                           \
-    X(STATUS, ":status")                                                                           \
-    X(CONNECTION, "connection")                                                                    \
-    X(CONTENT_LENGTH, "content-length")                                                            \
-    X(CONTENT_TYPE, "content-type")                                                                \
-    X(DATE, "date")                                                                                \
-    X(EXPECT, "expect")                                                                            \
-    X(HOST, "host")                                                                                \
-    X(KEEP_ALIVE, "keep-alive")                                                                    \
-    X(LOCATION, "location")                                                                        \
-    X(PROXY_CONNECTION, "proxy-connection")                                                        \
-    X(REFERER, "referer")                                                                          \
-    X(SERVER, "server")                                                                            \
-    X(TE, "te")                                                                                    \
-    X(TRAILER, "trailer")                                                                          \
-    X(TRANSFER_ENCODING, "transfer-encoding")                                                      \
-    X(UPGRADE, "upgrade")                                                                          \
-    X(USER_AGENT, "user-agent")                                                                    \
-    X(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, "x-envoy-expected-rq-timeout-ms")                            \
-    X(X_ENVOY_INTERNAL, "x-envoy-internal")                                                        \
-    X(X_ENVOY_ORIGINAL_PATH, "x-envoy-original-path")                                              \
-    X(X_ENVOY_UPSTREAM_SERVICE_TIME, "x-envoy-upstream-service-time")                              \
-    X(X_FORWARDED_FOR, "x-forwarded-for")                                                          \
-    X(X_FORWARDED_PROTO, "x-forwarded-proto")                                                      \
-    X(X_REQUEST_ID, "x-request-id")                                                                \
-    X(GRPC_STATUS, "grpc-status")                                                                  \
+#define HDR_MAP(X)                                                      \
+    X(METHOD, ":method")                                                \
+    X(PATH, ":path")                                                    \
+    X(AUTHORITY, ":authority")                                          \
+    X(SCHEME, ":scheme")                                                \
+    X(STATUS, ":status")                                                \
+    X(CONNECTION, "connection")                                         \
+    X(CONTENT_LENGTH, "content-length")                                 \
+    X(CONTENT_TYPE, "content-type")                                     \
+    X(DATE, "date")                                                     \
+    X(EXPECT, "expect")                                                 \
+    X(HOST, "host")                                                     \
+    X(KEEP_ALIVE, "keep-alive")                                         \
+    X(LOCATION, "location")                                             \
+    X(PROXY_CONNECTION, "proxy-connection")                             \
+    X(REFERER, "referer")                                               \
+    X(SERVER, "server")                                                 \
+    X(TE, "te")                                                         \
+    X(TRAILER, "trailer")                                               \
+    X(TRANSFER_ENCODING, "transfer-encoding")                           \
+    X(UPGRADE, "upgrade")                                               \
+    X(USER_AGENT, "user-agent")                                         \
+    X(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, "x-envoy-expected-rq-timeout-ms") \
+    X(X_ENVOY_INTERNAL, "x-envoy-internal")                             \
+    X(X_ENVOY_ORIGINAL_PATH, "x-envoy-original-path")                   \
+    X(X_ENVOY_UPSTREAM_SERVICE_TIME, "x-envoy-upstream-service-time")   \
+    X(X_FORWARDED_FOR, "x-forwarded-for")                               \
+    X(X_FORWARDED_PROTO, "x-forwarded-proto")                           \
+    X(X_REQUEST_ID, "x-request-id")                                     \
+    X(GRPC_STATUS, "grpc-status")                                       \
     X(GRPC_MESSAGE, "grpc-message")
 
 enum hdr {
@@ -64,9 +64,10 @@ struct header {
 struct headers {
     struct header *v;
     char *bytes;
-    size_t n, v_cap;          /* entries */
+    size_t n, v_cap;           /* entries */
     size_t bytes_n, bytes_cap; /* bytes_n counts dead bytes too, until compaction */
-    size_t live;              /* bytes of names and values that are in use */
+    size_t live;               /* bytes of names and values that are in use */
+    uint64_t present;          /* bit per well-known id in the map; private to headers.c */
 };
 
 /* Zero-initialised is an empty map. */
