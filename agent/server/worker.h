@@ -1,0 +1,44 @@
+/* A worker: one thread, one event loop, its own connections, streams, pools and plugin VMs.
+ * [main] calls these functions; what they start runs on the worker by message. */
+#ifndef SERVER_WORKER_H
+#define SERVER_WORKER_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "conf/snapshot.h"
+#include "net/loop.h"
+#include "wasm/plugin.h"
+
+struct worker;
+struct access_log_writer;
+
+/* What workers tell main; each runs on main's loop. */
+struct worker_events {
+    void (*on_applied)(void *arg, unsigned worker, uint64_t generation);
+    void (*on_plugin_installed)(void *arg, unsigned worker, uint64_t ticket);
+    void (*on_plugin_retired)(void *arg, unsigned worker, struct pwasm_vm *vm);
+    void (*on_plugin_failed)(void *arg, unsigned worker, const char *slot, const char *text);
+    void (*on_plugin_wanted)(void *arg, unsigned worker, struct conf_plugin *conf);
+    void *arg;
+};
+
+struct worker_options {
+    unsigned index;
+    uint64_t drain_ms;
+    struct loop *main_loop;
+    struct access_log_writer *logs;
+    struct worker_events events;
+};
+
+int worker_create(const struct worker_options *o, struct worker **w_r, struct error *err);
+/* Puts a snapshot in force. fds: descriptors per listener of the snapshot (copied). Confirmed by
+ * on_applied. */
+void worker_apply(struct worker *w, struct snapshot *s, const int *fds);
+void worker_install_plugin(struct worker *w, const char *slot, struct pwasm_vm *vm, bool closed,
+                           uint64_t ticket);
+void worker_drain(struct worker *w, bool inbound_only, bool graceful);
+/* Closes everything and joins the thread. */
+void worker_destroy(struct worker **w);
+
+#endif

@@ -1,0 +1,71 @@
+/* What the control plane says becomes what the workers run: resources are decoded, kept (store),
+ * warmed (clusters wait for endpoints, listeners for routes and plugins), published and answered.
+ * [main]
+ *
+ * Answers: ACK when everything in the response serves on all workers; NACK names each refused
+ * resource as "NAME: STAGE: cause", several joined by "; ", and the good ones apply all the same.
+ * An answer never waits for a resource of another type, and never longer than answer_wait_ms. */
+#ifndef XDS_CONTROL_H
+#define XDS_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/snapshot.h"
+#include "net/loop.h"
+#include "wasm/rollout.h"
+#include "xds/ads.h"
+#include "xds/bootstrap.h"
+
+struct control;
+
+/* What control asks of the server. */
+struct control_ops {
+    struct snapshot *(*current)(void *arg);
+    struct snapshot *(*edit)(void *arg);
+    int (*open_listener)(void *arg, const struct conf_listener *l, struct error *err);
+    void (*commit)(void *arg, void (*done)(void *done_arg), void *done_arg);
+    /* A cluster of a DNS type was added or changed (c), or removed (NULL): resolve it and answer
+     * by control_set_endpoints. */
+    void (*resolve)(void *arg, const char *name, struct conf_cluster *c);
+    /* All of the first configuration is in force: workers start, state LIVE. */
+    void (*on_initialized)(void *arg);
+    void *arg;
+};
+
+struct control_options {
+    const struct bootstrap *bootstrap;
+    struct rollout *rollout;
+    uint32_t answer_wait_ms; /* default 5000 */
+    struct control_ops ops;
+};
+
+int control_create(struct loop *loop, const struct control_options *o, struct control **c_r,
+                   struct error *err);
+void control_destroy(struct control **c);
+
+/* Loads the static resources and connects to the management server when there is one. A static
+ * listener that cannot be opened, or a plugin of it that fails to start, is an error. */
+int control_start(struct control *c, struct error *err);
+
+/* Fresh endpoints of a DNS cluster. */
+void control_set_endpoints(struct control *c, const char *cluster, struct conf_endpoints *e);
+
+/* ---- for admin ---- */
+enum control_status { CONTROL_ACTIVE, CONTROL_WARMING, CONTROL_REFUSED };
+
+struct control_row {
+    enum xds_type type;
+    const char *name, *version;
+    bool is_static;
+    enum control_status status;
+    struct str value;       /* serialized resource as received */
+    struct str failed;      /* refused one, or n 0 */
+    const char *error;      /* of the last refusal, "" none */
+    uint64_t updated_ns;    /* wall clock */
+    const char *waiting_for; /* CONTROL_WARMING: what, for /init_dump */
+};
+void control_each(struct control *c, enum xds_type t,
+                  void (*fn)(const struct control_row *row, void *arg), void *arg);
+
+#endif
