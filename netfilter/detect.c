@@ -41,14 +41,13 @@ static int family_of(const struct sockaddr *sa)
 static int detect_families(struct netfilter_options *o, struct error *err)
 {
     struct ifaddrs *all;
-    bool has_v4 = false, has_v6 = false;
+    bool has_v6 = false;
     int first = 0;
 
     if (getifaddrs(&all))
         return error_set_errno(err, errno, "cannot list the network addresses");
     for (struct ifaddrs *i = all; i; i = i->ifa_next) {
         int family = family_of(i->ifa_addr);
-        has_v4 |= family == AF_INET;
         has_v6 |= family == AF_INET6;
         first = first ? first : family;
     }
