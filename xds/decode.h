@@ -1,0 +1,37 @@
+/* From protobuf to configuration: each function takes a resource as it was received, checks it
+ * (limits, fields we refuse, values) and makes the immutable object that the proxy runs on. Errors
+ * start with the path of the field: "filter_chains[2].filters[0].typed_config.rds: ...". [main]
+ *
+ * unknown hears of fields that no message declares; NULL refuses them (static configuration).
+ * Object hashes are of the resource's bytes; a listener's leaves inline plugin configurations out,
+ * those carry their own. Results hold one reference for the caller. */
+#ifndef XDS_DECODE_H
+#define XDS_DECODE_H
+
+#include "conf/cluster.h"
+#include "conf/listener.h"
+#include "conf/plugin.h"
+#include "conf/route.h"
+#include "proto/pb.h"
+
+/* envoy.config.listener.v3.Listener */
+int decode_listener(struct str bytes, const struct pb_unknown *unknown,
+                    struct conf_listener **listener_r, struct error *err);
+/* envoy.config.cluster.v3.Cluster */
+int decode_cluster(struct str bytes, const struct pb_unknown *unknown,
+                   struct conf_cluster **cluster_r, struct error *err);
+/* envoy.config.endpoint.v3.ClusterLoadAssignment */
+int decode_endpoints(struct str bytes, const struct pb_unknown *unknown,
+                     struct conf_endpoints **endpoints_r, struct error *err);
+/* envoy.config.route.v3.RouteConfiguration */
+int decode_route_config(struct str bytes, const struct pb_unknown *unknown,
+                        struct conf_route_config **config_r, struct error *err);
+/* envoy.config.core.v3.TypedExtensionConfig holding a Wasm filter (ECDS). The slot is its name. */
+int decode_extension(struct str bytes, const struct pb_unknown *unknown,
+                     struct conf_plugin **plugin_r, struct error *err);
+
+/* Checks access log formats; the formatter stands above this floor, so the server hands its
+ * check down before anything is decoded. NULL: formats are not checked. */
+void decode_set_format_check(int (*check)(const char *format, struct error *err));
+
+#endif
