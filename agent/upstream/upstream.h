@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "conf/snapshot.h"
 #include "http/headers.h"
 #include "net/conn.h"
@@ -24,16 +25,18 @@ struct upstream_host;
 
 int upstreams_create(struct loop *loop, struct upstreams **u_r, struct error *err);
 void upstreams_destroy(struct upstreams **u);
+struct loop *upstreams_loop(const struct upstreams *u);
 /* A new snapshot is in force: clusters that vanished are drained, changed ones updated. */
 void upstreams_publish(struct upstreams *u, struct snapshot *s);
 
 /* Runtime of a cluster as snapshot s has it; NULL when s does not name it. Made at first use. */
 struct upstream_cluster *upstreams_find(struct upstreams *u, struct snapshot *s, struct str name);
+/* Of the newest version; do not keep it across loop turns. */
 const struct conf_cluster *upstream_cluster_conf(const struct upstream_cluster *c);
 
 struct lb_context {
-    const struct addr *original_dst;  /* restored destination, or NULL */
-    struct str original_dst_header;   /* x-envoy-original-dst-host value, or p NULL */
+    const struct addr *original_dst; /* restored destination, or NULL */
+    struct str original_dst_header;  /* x-envoy-original-dst-host value, or p NULL */
     bool has_hash;
     uint64_t hash;
 };
@@ -64,23 +67,39 @@ struct upstream_request_ops {
     /* r->headers holds the response head; the callee may swap it out. */
     void (*on_headers)(struct upstream_request *r, bool end);
     void (*on_body)(struct upstream_request *r, struct buf *data, bool end); /* takes all */
-    void (*on_trailers)(struct upstream_request *r); /* in r->trailers */
+    void (*on_trailers)(struct upstream_request *r);                         /* in r->trailers */
     /* The exchange failed; nothing follows. failure: transport text or "". */
     void (*on_reset)(struct upstream_request *r, enum upstream_reset why, const char *failure);
     /* Above or below the write buffer's mark. */
     void (*on_water)(struct upstream_request *r, bool is_high);
 };
 
+enum upstream_request_state { /* private to the pool */
+                              UPSTREAM_REQUEST_NONE,
+                              UPSTREAM_REQUEST_PENDING, /* waits for a connection */
+                              UPSTREAM_REQUEST_FAILED,  /* refused; on_reset comes from the loop */
+                              UPSTREAM_REQUEST_ACTIVE,  /* has a connection */
+                              UPSTREAM_REQUEST_ENDED,   /* was reset */
+};
+
+struct h1_client;
+
 /* Embedded by the router (and by callouts). Zero it, set ops, start. */
 struct upstream_request {
     const struct upstream_request_ops *ops;
     struct headers headers, trailers; /* of the response */
-    struct upstream_cluster *cluster;
+    struct upstream_cluster *cluster; /* lives as long as host */
     struct upstream_host *host;       /* own reference */
-    void *pool_entry;                 /* private: pending entry or connection */
-    struct list node;                 /* private */
     const struct addr *local;         /* of the connection, once ready */
-    bool is_ready, is_done, request_complete;
+    bool is_ready;                    /* on_ready was called */
+    bool is_done;                     /* the response is complete */
+    bool request_complete;            /* its end was handed over */
+    /* private to the pool */
+    struct h1_client *client;
+    struct list node;
+    enum upstream_request_state state;
+    enum upstream_reset pending_reset;
+    uint8_t read_disabled;
 };
 
 /* Asks for a connection to host (its reference passes to r). Callbacks come from the loop or, for
@@ -98,27 +117,50 @@ void upstream_request_read_disable(struct upstream_request *r, bool disable);
  * goes back to the pool when both messages are complete, else it is closed. No callback follows. */
 void upstream_request_finish(struct upstream_request *r);
 
+/* What a request came to, for the cluster's (and, unless NULL, the host's) statistics: the status
+ * that the caller of the upstream sees, be it the upstream's or a local one in its place. */
+void upstream_count_status(struct upstream_cluster *c, struct upstream_host *h, unsigned status);
+/* From the end of the request to the end of the response. */
+void upstream_record_time(struct upstream_cluster *c, uint64_t time_ms);
+/* The route's timeout struck while r was in progress. */
+void upstream_count_timeout(struct upstream_cluster *c, struct upstream_host *h);
+
 /* ---- TCP ---- */
-/* A connection of its own to host (its reference passes to u); c->ops are the caller's and the
- * connection is the caller's to close. Limits and stats of the cluster apply; on_connected or
- * on_close follows (CONN_CONNECT_FAILED also after connect_timeout). -ERR_LIMIT: overflow. */
+/* A connection of its own to host (its reference passes to u, also on failure); ops are the
+ * caller's and the connection is the caller's to close. Limits and stats of the cluster apply;
+ * on_connected or on_close follows (CONN_CONNECT_FAILED also after connect_timeout). host and
+ * cluster are valid until on_close returns; u may be freed there. -ERR_LIMIT: overflow. */
 struct upstream_tcp {
     struct conn conn;
     struct upstream_cluster *cluster;
     struct upstream_host *host;
     struct loop_timer connect_timer;
-    const struct conn_ops *user_ops; /* private */
     bool timed_out;
+    /* private */
+    const struct conn_ops *user_ops;
+    struct conn_ops ops; /* the user's, with connect and close going through tcp.c first */
+    uint64_t start_us;
 };
-int upstream_connect(struct upstream_tcp *u, struct upstream_cluster *c,
-                     struct upstream_host *host, const struct conn_ops *ops);
+int upstream_connect(struct upstream_tcp *u, struct upstream_cluster *c, struct upstream_host *host,
+                     const struct conn_ops *ops);
 
 /* ---- for admin: /clusters ---- */
 struct upstream_host_stats {
-    const struct addr *addr;
-    const char *hostname;
     uint64_t cx_active, cx_connect_fail, cx_total, rq_active, rq_error, rq_success, rq_timeout,
         rq_total;
 };
+
+struct upstream_host_view {
+    const char *cluster; /* name */
+    const struct addr *addr;
+    const char *hostname;
+    enum conf_health health;
+    uint32_t weight, priority;
+    const struct upstream_host_stats *stats;
+};
+
+/* Every host this worker knows (of clusters that were used); views hold during the call. */
+void upstreams_each_host(struct upstreams *u,
+                         void (*fn)(const struct upstream_host_view *h, void *arg), void *arg);
 
 #endif

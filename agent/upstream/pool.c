@@ -1,0 +1,228 @@
+/* Requests meet connections here. One request per connection at a time; idle connections are
+ * reused last used first, so that the surplus runs into its idle timeout. A request that finds
+ * none waits, and one connection is opened for each that waits (within max_connections, but a
+ * host without any may always have one). */
+#include "upstream/upstream_private.h"
+
+void pool_init(struct pool *p)
+{
+    list_init(&p->idle);
+    list_init(&p->busy);
+    list_init(&p->pending);
+}
+
+bool cluster_take_connection(struct upstream_cluster *c, bool always)
+{
+    if (c->cx_n >= cluster_conf(c)->max_connections) {
+        stat_inc(c->stats.upstream_cx_overflow);
+        if (!always)
+            return false;
+    }
+    c->cx_n++;
+    stat_inc(c->stats.upstream_cx_total);
+    stat_add(c->stats.upstream_cx_active, 1);
+    return true;
+}
+
+static struct h1_client *first_client(const struct list *l)
+{
+    return list_is_empty(l) ? NULL : container_of(l->next, struct h1_client, node);
+}
+
+static struct upstream_request *first_request(const struct list *l)
+{
+    return list_is_empty(l) ? NULL : container_of(l->next, struct upstream_request, node);
+}
+
+void pool_refill(struct upstream_host *h)
+{
+    struct pool *p = &h->pool;
+    while (p->connecting_n < p->pending_n) {
+        bool is_first = list_is_empty(&p->idle) && list_is_empty(&p->busy);
+        if (!cluster_take_connection(h->cluster, is_first))
+            return;
+        h1_client_open(h);
+    }
+}
+
+static void unqueue(struct upstream_request *r)
+{
+    list_del(&r->node);
+    r->host->pool.pending_n--;
+    r->cluster->pending_n--;
+    stat_add(r->cluster->stats.upstream_rq_pending_active, -1);
+}
+
+static void queue(struct upstream_request *r)
+{
+    r->state = UPSTREAM_REQUEST_PENDING;
+    list_add_tail(&r->host->pool.pending, &r->node);
+    r->host->pool.pending_n++;
+    r->cluster->pending_n++;
+    stat_inc(r->cluster->stats.upstream_rq_pending_total);
+    stat_add(r->cluster->stats.upstream_rq_pending_active, 1);
+}
+
+static void refuse(struct upstream_request *r)
+{
+    struct upstreams *u = r->cluster->u;
+    stat_inc(r->cluster->stats.upstream_rq_pending_overflow);
+    r->state = UPSTREAM_REQUEST_FAILED;
+    r->pending_reset = UPSTREAM_RESET_OVERFLOW;
+    list_add_tail(&u->failed, &r->node);
+    loop_defer(u->loop, &u->fail_task);
+}
+
+static void attach(struct h1_client *c, struct upstream_request *r)
+{
+    struct upstream_cluster *cluster = r->cluster;
+    struct upstream_host *h = r->host;
+    r->state = UPSTREAM_REQUEST_ACTIVE;
+    r->client = c;
+    r->local = &c->conn.local;
+    r->is_ready = true;
+    cluster->rq_n++;
+    stat_inc(cluster->stats.upstream_rq_total);
+    stat_add(cluster->stats.upstream_rq_active, 1);
+    h->stats.rq_total++;
+    h->stats.rq_active++;
+    list_del(&c->node);
+    list_add_tail(&h->pool.busy, &c->node);
+    h1_client_attach(c, r);
+}
+
+void upstream_request_start(struct upstream_request *r, struct upstream_cluster *c,
+                            struct upstream_host *host)
+{
+    const struct conf_cluster *conf = cluster_conf(c);
+    r->cluster = c;
+    r->host = host;
+    list_init(&r->node);
+    if (c->rq_n >= conf->max_requests) {
+        refuse(r);
+        return;
+    }
+    struct h1_client *client = first_client(&host->pool.idle);
+    if (client) {
+        attach(client, r);
+    } else if (c->pending_n >= conf->max_pending_requests) {
+        refuse(r);
+    } else {
+        queue(r);
+        pool_refill(host);
+    }
+}
+
+void pool_put(struct h1_client *c)
+{
+    struct upstream_host *h = c->host;
+    struct upstream_request *r = first_request(&h->pool.pending);
+    if (r) {
+        unqueue(r);
+        attach(c, r);
+        return;
+    }
+    if (h->is_removed) {
+        h1_client_close(c);
+        return;
+    }
+    list_del(&c->node);
+    list_add_head(&h->pool.idle, &c->node);
+    h1_client_idle(c);
+}
+
+void pool_close_idle(struct upstream_host *h)
+{
+    list_for_each_safe (it, tmp, &h->pool.idle)
+        h1_client_close(container_of(it, struct h1_client, node));
+}
+
+void pool_close_all(struct upstream_host *h)
+{
+    pool_close_idle(h);
+    list_for_each_safe (it, tmp, &h->pool.busy)
+        h1_client_close(container_of(it, struct h1_client, node));
+}
+
+void pool_connect_failed(struct h1_client *c, enum upstream_reset why, const char *failure)
+{
+    struct upstream_host *h = c->host;
+    struct upstream_request *r;
+    struct list ejected;
+    /* Those that a callback adds meanwhile get their own try. */
+    list_init(&ejected);
+    while ((r = first_request(&h->pool.pending))) {
+        unqueue(r);
+        r->state = UPSTREAM_REQUEST_FAILED;
+        list_add_tail(&ejected, &r->node);
+    }
+    while ((r = first_request(&ejected))) {
+        list_del(&r->node);
+        r->state = UPSTREAM_REQUEST_ENDED;
+        stat_inc(r->cluster->stats.upstream_rq_pending_failure_eject);
+        r->ops->on_reset(r, why, failure);
+    }
+}
+
+static void release_active(struct upstream_request *r)
+{
+    struct h1_client *c = r->client;
+    r->cluster->rq_n--;
+    stat_add(r->cluster->stats.upstream_rq_active, -1);
+    r->host->stats.rq_active--;
+    r->client = NULL;
+    r->state = UPSTREAM_REQUEST_ENDED;
+    while (r->read_disabled) {
+        r->read_disabled--;
+        conn_read_enable(&c->conn);
+    }
+}
+
+void upstream_request_detach(struct upstream_request *r)
+{
+    if (r->state == UPSTREAM_REQUEST_ACTIVE)
+        release_active(r);
+}
+
+void upstream_request_finish(struct upstream_request *r)
+{
+    if (r->state == UPSTREAM_REQUEST_PENDING) {
+        unqueue(r);
+        stat_inc(r->cluster->stats.upstream_rq_cancelled);
+    } else if (r->state == UPSTREAM_REQUEST_FAILED) {
+        list_del(&r->node);
+    } else if (r->state == UPSTREAM_REQUEST_ACTIVE) {
+        struct h1_client *c = r->client;
+        bool is_whole = r->is_done && r->request_complete;
+        release_active(r);
+        if (!is_whole)
+            stat_inc(r->cluster->stats.upstream_rq_tx_reset);
+        if (h1_client_detach(c) && is_whole)
+            pool_put(c);
+        else
+            h1_client_close(c);
+    }
+    r->state = UPSTREAM_REQUEST_NONE;
+    headers_fini(&r->headers);
+    headers_fini(&r->trailers);
+    if (r->host)
+        upstream_host_unref(r->host);
+    r->host = NULL;
+    r->cluster = NULL;
+}
+
+void upstream_request_read_disable(struct upstream_request *r, bool disable)
+{
+    struct cluster_stats *s = r->cluster ? &r->cluster->stats : NULL;
+    if (disable == !!r->read_disabled || !s)
+        return;
+    r->read_disabled = disable;
+    stat_inc(disable ? s->upstream_flow_control_paused_reading_total
+                     : s->upstream_flow_control_resumed_reading_total);
+    if (!r->client)
+        return;
+    if (disable)
+        conn_read_disable(&r->client->conn);
+    else
+        h1_client_resume(r->client);
+}
