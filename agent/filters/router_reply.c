@@ -1,0 +1,99 @@
+/* Answers that the router gives itself. Source: reference texts of Envoy's Router::Filter. */
+#include "filters/router_private.h"
+
+void router_reply_no_route(struct router_stream *r, const char *details)
+{
+    stat_inc(r->worker->no_route);
+    stream_local_reply(r->s, 404, STR_NULL, details, FLAG_NO_ROUTE_FOUND, -1, NULL);
+}
+
+void router_reply_direct(struct router_stream *r)
+{
+    const struct conf_route *route = r->choice.route;
+    struct headers add = {0};
+    stat_inc(r->worker->rq_direct_response);
+    router_change_response(r, &add);
+    stream_local_reply(r->s, route->direct_status, route->direct_body, "direct_response", 0, -1,
+                       &add);
+    headers_fini(&add);
+}
+
+void router_reply_no_cluster(struct router_stream *r)
+{
+    unsigned status = r->choice.route->cluster_not_found_status;
+    stat_inc(r->worker->no_cluster);
+    stream_local_reply(r->s, status ? status : 503, STR_NULL, "cluster_not_found",
+                       FLAG_NO_CLUSTER_FOUND, -1, NULL);
+}
+
+void router_reply_no_host(struct router_stream *r, struct upstream_cluster *c)
+{
+    upstream_count_status(c, NULL, 503);
+    stream_local_reply(r->s, 503, STR("no healthy upstream"), "no_healthy_upstream",
+                       FLAG_NO_HEALTHY_UPSTREAM, -1, NULL);
+}
+
+void router_reply_timeout(struct router_stream *r)
+{
+    struct upstream_cluster *c = r->up.cluster;
+    upstream_count_timeout(c, r->up.host);
+    if (r->resp_started) {
+        stat_inc(r->worker->rq_reset_after_downstream_response_started);
+        router_finish_upstream(r);
+        stream_reset(r->s, FLAG_UPSTREAM_REQUEST_TIMEOUT, "response_timeout");
+        return;
+    }
+    upstream_count_status(c, r->up.host, 504);
+    router_finish_upstream(r);
+    stream_local_reply(r->s, 504, STR("upstream request timeout"), "response_timeout",
+                       FLAG_UPSTREAM_REQUEST_TIMEOUT, -1, NULL);
+}
+
+/* "upstream_reset_before_response_started{connection_termination}", blanks as "_". */
+static const char *format_details(struct router_stream *r, enum upstream_reset why,
+                                  const char *failure)
+{
+    bool has_failure = failure[0] && why != UPSTREAM_RESET_PROTOCOL;
+    char *d = arena_printf(&r->s->arena, "upstream_reset_%s_response_started{%s%s%s}",
+                           r->resp_started ? "after" : "before", upstream_reset_text(why),
+                           has_failure ? "|" : "", has_failure ? failure : "");
+    for (char *p = d; *p; p++)
+        if (*p == ' ')
+            *p = '_';
+    return d;
+}
+
+static void answer_reset(struct router_stream *r, enum upstream_reset why, const char *failure,
+                         const char *details)
+{
+    bool has_failure = failure[0] && why != UPSTREAM_RESET_PROTOCOL;
+    unsigned status = why == UPSTREAM_RESET_PROTOCOL ? 502 : 503;
+    struct headers add = {0};
+    char *body = arena_printf(
+        &r->s->arena,
+        "upstream connect error or disconnect/reset before headers. reset reason: %s%s%s",
+        upstream_reset_text(why), has_failure ? ", transport failure reason: " : "",
+        has_failure ? failure : "");
+    if (why == UPSTREAM_RESET_OVERFLOW)
+        headers_add(&add, STR("x-envoy-overloaded"), STR("true"));
+    stream_local_reply(r->s, status, str_of(body), details, upstream_reset_flag(why), -1, &add);
+    headers_fini(&add);
+}
+
+void router_reply_reset(struct router_stream *r, enum upstream_reset why, const char *failure)
+{
+    const char *details = format_details(r, why, failure);
+    if (failure[0]) {
+        failure = arena_strdup(&r->s->arena, failure);
+        r->s->info.upstream_failure = failure;
+    }
+    if (r->resp_started) {
+        stat_inc(r->worker->rq_reset_after_downstream_response_started);
+        router_finish_upstream(r);
+        stream_reset(r->s, upstream_reset_flag(why), details);
+        return;
+    }
+    upstream_count_status(r->up.cluster, r->up.host, why == UPSTREAM_RESET_PROTOCOL ? 502 : 503);
+    router_finish_upstream(r);
+    answer_reset(r, why, failure, details);
+}
