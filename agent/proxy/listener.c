@@ -39,12 +39,12 @@ static bool is_draining(void *arg)
 }
 
 static void init_chain(struct listener *l, struct listener_chain *c,
-                       const struct conf_filter_chain *conf)
+                       const struct conf_filter_chain *conf, http_filter_find_fn find)
 {
     c->conf = conf;
     const struct conf_net_filter *last = &conf->filters[conf->filters_n - 1];
     if (last->kind == CONF_NET_HCM) {
-        c->hcm = hcm_create(last->hcm, l->env, l->conf->buffer_limit, registry_http_filter);
+        c->hcm = hcm_create(last->hcm, l->env, l->conf->buffer_limit, find);
         c->hcm->log = access_log_stream;
         c->hcm->is_draining = is_draining;
         c->hcm->draining_arg = l;
@@ -92,6 +92,12 @@ static void run_free(struct loop_task *t)
 
 struct listener *listener_create(struct conf_listener *conf, struct filter_env *env)
 {
+    return listener_create_with(conf, env, registry_http_filter);
+}
+
+struct listener *listener_create_with(struct conf_listener *conf, struct filter_env *env,
+                                      http_filter_find_fn find)
+{
     struct listener *l = MEM_NEW(struct listener);
     l->conf = conf_object_ref(conf);
     l->env = env;
@@ -101,9 +107,9 @@ struct listener *listener_create(struct conf_listener *conf, struct filter_env *
     l->chains_n = conf->chains_n + (conf->default_chain ? 1 : 0);
     l->chains = mem_zalloc(l->chains_n * sizeof(*l->chains));
     for (size_t i = 0; i < conf->chains_n; i++)
-        init_chain(l, &l->chains[i], &conf->chains[i]);
+        init_chain(l, &l->chains[i], &conf->chains[i], find);
     if (conf->default_chain)
-        init_chain(l, &l->chains[conf->chains_n], conf->default_chain);
+        init_chain(l, &l->chains[conf->chains_n], conf->default_chain, find);
     return l;
 }
 

@@ -65,7 +65,12 @@ struct downstream {
     void (*close)(struct downstream *d);
 };
 
+typedef const struct http_filter_ops *(*http_filter_find_fn)(enum conf_http_filter_kind kind);
+
 struct listener *listener_create(struct conf_listener *conf, struct filter_env *env);
+/* With other HTTP filters than the registry's: for the admin listener. */
+struct listener *listener_create_with(struct conf_listener *conf, struct filter_env *env,
+                                      http_filter_find_fn find);
 /* Takes over the accepted descriptor: finds the chain and starts the connection. `local` is the
  * restored destination. */
 void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,

@@ -1,0 +1,236 @@
+#include "server/admin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/hold.h"
+#include "http/uri.h"
+#include "net/sock.h"
+#include "proxy/listener.h"
+
+/* The admin listener is an ordinary one, made here instead of by configuration: one chain with a
+ * connection manager whose only filter is `filter_ops` below. */
+struct admin {
+    struct loop_io io;
+    struct loop *loop;
+    struct server *server;
+    struct addr addr;
+    struct filter_env env;
+    struct conf_listener *conf;
+    struct hcm *hcm;
+    struct listener *listener;
+};
+
+static struct admin *admin_of_stream(const struct stream *s)
+{
+    return container_of(s->hcm->env, struct admin, env);
+}
+
+static const struct admin_handler *find_handler(struct str path)
+{
+    for (const struct admin_handler *h = admin_handlers; h->path; h++)
+        if (str_is(path, h->path))
+            return h;
+    return NULL;
+}
+
+static void unknown_path(struct admin_request *r)
+{
+    r->status = 404;
+    sbuf_addz(&r->out, "invalid path. admin commands are:\n");
+    for (const struct admin_handler *h = admin_handlers; h->path; h++)
+        sbuf_printf(&r->out, "  %s%s: %s\n", h->path, h->is_post ? " (POST)" : "", h->help);
+}
+
+/* A page in a browser must not reach us by way of the user's machine: DNS rebinding shows in the
+ * Host, a foreign page in the Origin. */
+static bool is_foreign(const struct stream *s)
+{
+    struct str origin = headers_get_name(&s->req, STR("origin"));
+    struct str host = headers_get(&s->req, HDR_AUTHORITY);
+    if (!origin.p)
+        return false;
+    ptrdiff_t slashes = str_find(origin, '/');
+    if (slashes < 0 || origin.n < (size_t)slashes + 2)
+        return true;
+    struct str o = {origin.p + slashes + 2, origin.n - (size_t)slashes - 2};
+    return !str_eq_nocase(o, host);
+}
+
+static void run_handler(struct stream *s, struct admin_request *r)
+{
+    struct str method = headers_get(&s->req, HDR_METHOD);
+    const struct admin_handler *h = find_handler(r->path);
+    r->is_post = str_is(method, "POST");
+    if (!h) {
+        unknown_path(r);
+    } else if (h->is_post && !r->is_post) {
+        r->status = 405;
+        sbuf_printf(&r->out, "Method %.*s not allowed, POST required.", STR_ARG(method));
+    } else if (h->is_post && is_foreign(s)) {
+        r->status = 403;
+        sbuf_addz(&r->out, "request from a foreign origin refused\n");
+    } else {
+        h->handle(r);
+    }
+}
+
+static enum filter_status req_headers(struct http_filter *f, struct headers *h, bool end)
+{
+    (void)h;
+    (void)end;
+    struct stream *s = f->stream;
+    struct str path = headers_get(&s->req, HDR_PATH);
+    struct admin_request r = {.server = admin_of_stream(s)->server,
+                              .path = path,
+                              .status = 200,
+                              .content_type = "text/plain; charset=UTF-8"};
+    ptrdiff_t q = str_find(path, '?');
+    if (q >= 0) {
+        r.path.n = (size_t)q;
+        r.query = (struct str){path.p + q + 1, path.n - (size_t)q - 1};
+    }
+    run_handler(s, &r);
+    struct headers add = {0};
+    headers_add_id(&add, HDR_CONTENT_TYPE, str_of(r.content_type));
+    headers_add(&add, STR("cache-control"), STR("no-cache, max-age=0"));
+    headers_add(&add, STR("x-content-type-options"), STR("nosniff"));
+    stream_local_reply(s, r.status, (struct str){r.out.p, r.out.n}, "admin_filter_response", 0, -1,
+                       &add);
+    headers_fini(&add);
+    sbuf_fini(&r.out);
+    return FILTER_REPLIED;
+}
+
+static const struct http_filter_ops filter_ops = {.name = "admin", .req_headers = req_headers};
+
+static const struct http_filter_ops *find_ops(enum conf_http_filter_kind kind)
+{
+    (void)kind;
+    return &filter_ops;
+}
+
+bool admin_query(const struct admin_request *r, const char *name, char *dst, size_t n)
+{
+    struct str rest = r->query, part;
+    while (str_next(&rest, '&', &part)) {
+        ptrdiff_t eq = str_find(part, '=');
+        struct str key = {part.p, eq < 0 ? part.n : (size_t)eq};
+        struct str value = {part.p + eq + 1, eq < 0 ? 0 : part.n - (size_t)eq - 1};
+        if (!str_is(key, name))
+            continue;
+        uri_decode(value, dst, n);
+        return true;
+    }
+    return false;
+}
+
+static void on_accept(struct loop_io *io, uint32_t events)
+{
+    (void)events;
+    struct admin *a = container_of(io, struct admin, io);
+    struct addr remote = {.len = sizeof(remote.ss)}, local;
+    int fd = accept4(io->fd, &remote.sa, &remote.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    sock_local(fd, &local);
+    listener_take(a->listener, fd, &local, &remote, false);
+}
+
+static struct conf_listener *make_conf(const struct addr *address)
+{
+    struct conf_listener *l = conf_object_create(sizeof(*l), "admin");
+    struct arena *a = &l->object.arena;
+    l->address = *address;
+    l->stat_prefix = "admin";
+    l->buffer_limit = 1 << 20;
+    l->chains_n = 1;
+    l->chains = arena_zalloc(a, sizeof(*l->chains));
+    l->chains->name = "admin";
+    l->chains->match.transport_protocol = "";
+    l->chains->filters_n = 1;
+    l->chains->filters = arena_zalloc(a, sizeof(*l->chains->filters));
+    l->chains->filters->kind = CONF_NET_HCM;
+    struct conf_hcm *hcm = arena_zalloc(a, sizeof(*hcm));
+    *hcm = (struct conf_hcm){.stat_prefix = "admin",
+                             .server_name = "envoy",
+                             .request_headers_size_max = 60 * 1024,
+                             .request_headers_count_max = 100,
+                             .idle_timeout_ms = 3600000,
+                             .stream_idle_timeout_ms = 300000,
+                             .delayed_close_timeout_ms = 1000,
+                             .use_remote_address = true,
+                             .accept_http_10 = true,
+                             .filters_n = 1};
+    hcm->filters = arena_zalloc(a, sizeof(*hcm->filters));
+    hcm->filters->name = "admin";
+    l->chains->filters->hcm = hcm;
+    return l;
+}
+
+static int write_path_file(const char *path, const struct addr *a, struct error *err)
+{
+    char text[ADDR_TEXT_MAX];
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return error_set_errno(err, errno, "--admin-address-path %s", path);
+    fputs(addr_format(a, text), f);
+    return fclose(f) ? error_set_errno(err, errno, "--admin-address-path %s", path) : 0;
+}
+
+int admin_create(struct loop *loop, struct server *server, const struct addr *address,
+                 const char *path_file, struct admin **a_r, struct error *err)
+{
+    int fd = sock_listen(address, false, false, 128, err);
+    if (fd < 0)
+        return error_prefix(err, "admin: ");
+    struct admin *a = MEM_NEW(struct admin);
+    a->loop = loop;
+    a->server = server;
+    a->io = (struct loop_io){fd, on_accept};
+    sock_local(fd, &a->addr);
+    a->env.loop = loop;
+    struct snapshot *empty = snapshot_copy(NULL);
+    hold_switch(&a->env, empty);
+    snapshot_unref(empty);
+    a->conf = make_conf(address);
+    a->listener = listener_create_with(a->conf, &a->env, find_ops);
+    int rc = loop_add_listen(loop, &a->io) ? error_set_errno(err, errno, "admin") : 0;
+    if (!rc && path_file)
+        rc = write_path_file(path_file, &a->addr, err);
+    if (rc) {
+        admin_destroy(&a);
+        return rc;
+    }
+    *a_r = a;
+    return 0;
+}
+
+static void on_gone(struct listener *l, void *arg)
+{
+    (void)l;
+    struct admin *a = arg;
+    conf_object_unref(a->conf);
+    hold_switch(&a->env, NULL);
+    mem_free(a);
+}
+
+void admin_destroy(struct admin **admin)
+{
+    struct admin *a = *admin;
+    if (!a)
+        return;
+    *admin = NULL;
+    loop_del(a->loop, &a->io);
+    close(a->io.fd);
+    listener_close_all(a->listener);
+    listener_drain(a->listener, on_gone, a);
+}
+
+void admin_address(const struct admin *a, struct addr *addr_r)
+{
+    *addr_r = a->addr;
+}
