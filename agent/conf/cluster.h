@@ -48,20 +48,27 @@ struct conf_cluster {
     struct conf_object object;
     enum conf_cluster_type type;
     enum conf_lb_policy lb_policy;
-    unsigned choice_count;            /* least request; default 2 */
-    uint32_t connect_timeout_ms;      /* default 5000 */
-    const char *eds_name;             /* service_name, else the cluster's name */
-    struct conf_endpoints *inline_endpoints; /* load_assignment of static and DNS clusters, or NULL */
+    unsigned choice_count;       /* least request; default 2 */
+    uint32_t connect_timeout_ms; /* default 5000 */
+    const char *eds_name;        /* service_name, else the cluster's name */
+    struct conf_endpoints
+        *inline_endpoints; /* load_assignment of static and DNS clusters, or NULL */
     uint32_t max_connections, max_pending_requests, max_requests; /* thresholds, DEFAULT priority */
-    uint32_t dns_refresh_ms;          /* default 5000 */
-    enum { CONF_DNS_AUTO, CONF_DNS_V4, CONF_DNS_V6, CONF_DNS_V4_PREFERRED, CONF_DNS_ALL } dns_family;
-    uint32_t idle_timeout_ms;         /* of pooled connections; default 1 h, 0 none */
+    uint32_t dns_refresh_ms;                                      /* default 5000 */
+    enum {
+        CONF_DNS_AUTO,
+        CONF_DNS_V4,
+        CONF_DNS_V6,
+        CONF_DNS_V4_PREFERRED,
+        CONF_DNS_ALL
+    } dns_family;
+    uint32_t idle_timeout_ms;             /* of pooled connections; default 1 h, 0 none */
     uint32_t max_requests_per_connection; /* 0: no limit */
-    struct addr source;               /* upstream_bind_config; len 0: none */
-    bool use_http_header;             /* ORIGINAL_DST: x-envoy-original-dst-host */
-    uint16_t original_dst_port;       /* upstream_port_override; 0 none */
-    uint64_t buffer_limit;            /* per_connection_buffer_limit_bytes, default 1 MiB */
-    bool is_static;                   /* from the bootstrap, not from CDS */
+    struct addr source;                   /* upstream_bind_config; len 0: none */
+    bool use_http_header;                 /* ORIGINAL_DST: x-envoy-original-dst-host */
+    uint16_t original_dst_port;           /* upstream_port_override; 0 none */
+    uint64_t buffer_limit;                /* per_connection_buffer_limit_bytes, default 1 MiB */
+    bool is_static;                       /* from the bootstrap, not from CDS */
 };
 
 /* What a snapshot holds for a cluster name. A new pair is made when either half changes. */
@@ -70,6 +77,9 @@ struct conf_cluster_entry {
     struct conf_cluster *cluster;     /* owned reference */
     struct conf_endpoints *endpoints; /* owned reference; NULL: none known (yet) */
 };
+
+/* An empty one; inline_endpoints set in it is its reference. */
+struct conf_cluster *conf_cluster_create(const char *name);
 
 /* Takes its own references. */
 struct conf_cluster_entry *conf_cluster_entry_create(struct conf_cluster *c,

@@ -73,11 +73,11 @@ struct conf_hcm {
     const char *default_host_for_http_10, *via;
     unsigned xff_num_trusted_hops;
     uint32_t request_headers_size_max, request_headers_count_max;
-    uint32_t idle_timeout_ms;            /* of connections; default 1 h */
-    uint32_t stream_idle_timeout_ms;     /* default 5 min */
+    uint32_t idle_timeout_ms;        /* of connections; default 1 h */
+    uint32_t stream_idle_timeout_ms; /* default 5 min */
     uint32_t request_timeout_ms, request_headers_timeout_ms;
-    uint32_t delayed_close_timeout_ms;   /* default 1 s */
-    uint32_t drain_timeout_ms;           /* default 5 s */
+    uint32_t delayed_close_timeout_ms;    /* default 1 s */
+    uint32_t drain_timeout_ms;            /* default 5 s */
     uint32_t max_requests_per_connection; /* 0: no limit */
 };
 
@@ -134,7 +134,7 @@ struct conf_listener {
     struct addr address;
     bool bind_to_port, use_original_dst, has_original_dst_filter, transparent, reuse_port;
     enum conf_direction direction;
-    const char *stat_prefix; /* "" : the address */
+    const char *stat_prefix;              /* "" : the address */
     uint32_t listener_filters_timeout_ms; /* 0: none */
     bool continue_on_listener_filters_timeout;
     uint64_t buffer_limit;
@@ -147,6 +147,9 @@ struct conf_listener {
     bool is_static;
 };
 
+/* An empty one; plugins and inline routes set in it are its references. */
+struct conf_listener *conf_listener_create(const char *name);
+
 /* Calls fn for each plugin slot of the listener's filters (HTTP and network): name of the slot
  * and inline plugin or NULL when discovered. */
 void conf_listener_each_slot(const struct conf_listener *l,
@@ -154,7 +157,7 @@ void conf_listener_each_slot(const struct conf_listener *l,
                                         struct conf_plugin *plugin, void *arg),
                              void *arg);
 /* Same for the RDS names it refers to. */
-void conf_listener_each_rds(const struct conf_listener *l,
-                            void (*fn)(const char *name, void *arg), void *arg);
+void conf_listener_each_rds(const struct conf_listener *l, void (*fn)(const char *name, void *arg),
+                            void *arg);
 
 #endif

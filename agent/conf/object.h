@@ -11,10 +11,10 @@
 struct conf_object {
     int refs; /* atomic */
     struct arena arena;
-    const char *name;     /* of the resource */
-    uint64_t hash;        /* of its bytes: equal hash, equal object */
-    const char *version;  /* version text it came with; "" for static ones */
-    uint64_t updated_ns;  /* wall clock */
+    const char *name;    /* of the resource */
+    uint64_t hash;       /* of its bytes: equal hash, equal object */
+    const char *version; /* version text it came with; "" for static ones */
+    uint64_t updated_ns; /* wall clock */
     /* Releases what does not live in the arena; may be NULL. */
     void (*fini)(struct conf_object *o);
 };

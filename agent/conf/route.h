@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "base/hash.h"
 #include "base/str.h"
 #include "conf/object.h"
@@ -67,13 +68,13 @@ struct conf_route {
     struct conf_header_match *headers;
     size_t headers_n;
     enum conf_action_kind action;
-    struct str cluster;           /* CONF_ACTION_CLUSTER */
+    struct str cluster; /* CONF_ACTION_CLUSTER */
     unsigned cluster_not_found_status;
-    uint32_t timeout_ms;          /* 0: none; default 15000 */
+    uint32_t timeout_ms; /* 0: none; default 15000 */
     bool has_idle_timeout;
     uint32_t idle_timeout_ms;
     struct str prefix_rewrite, host_rewrite; /* p NULL: none */
-    unsigned direct_status;       /* CONF_ACTION_DIRECT_RESPONSE */
+    unsigned direct_status;                  /* CONF_ACTION_DIRECT_RESPONSE */
     struct str direct_body;
     struct conf_header_ops request_headers, response_headers;
 };
@@ -102,5 +103,18 @@ struct conf_route_config {
     bool ignore_port_in_host_matching;
     struct conf_header_ops request_headers, response_headers;
 };
+
+/* An empty one; its regular expressions and its index are released with it. */
+struct conf_route_config *conf_route_config_create(const char *name);
+
+struct conf_domain {
+    struct str text;
+    struct conf_virtual_host *vhost;
+};
+
+/* Fills the domain index, once. A domain that is empty or stands twice is an error; *bad_r is its
+ * place in the list. */
+int conf_route_config_index(struct conf_route_config *rc, const struct conf_domain *domains,
+                            size_t n, size_t *bad_r, struct error *err);
 
 #endif

@@ -1,0 +1,91 @@
+#include "conf/listener.h"
+
+#include "base/mem.h"
+
+typedef void (*chain_fn)(const struct conf_filter_chain *chain, void *arg);
+
+static void each_chain(const struct conf_listener *l, chain_fn fn, void *arg)
+{
+    for (size_t i = 0; i < l->chains_n; i++)
+        fn(&l->chains[i], arg);
+    if (l->default_chain)
+        fn(l->default_chain, arg);
+}
+
+static void fini_chain(const struct conf_filter_chain *chain, void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < chain->filters_n; i++) {
+        const struct conf_net_filter *f = &chain->filters[i];
+        conf_object_unref(f->plugin);
+        conf_object_unref(f->default_plugin);
+        if (!f->hcm)
+            continue;
+        conf_object_unref(f->hcm->route_config);
+        for (size_t j = 0; j < f->hcm->filters_n; j++) {
+            conf_object_unref(f->hcm->filters[j].plugin);
+            conf_object_unref(f->hcm->filters[j].default_plugin);
+        }
+    }
+}
+
+static void fini_listener(struct conf_object *o)
+{
+    each_chain(container_of(o, struct conf_listener, object), fini_chain, NULL);
+}
+
+struct conf_listener *conf_listener_create(const char *name)
+{
+    struct conf_listener *l = conf_object_create(sizeof(*l), name);
+    l->object.fini = fini_listener;
+    return l;
+}
+
+struct slot_visit {
+    void (*fn)(const char *slot, bool is_discovered, struct conf_plugin *plugin, void *arg);
+    void *arg;
+};
+
+static void visit_slots(const struct conf_filter_chain *chain, void *arg)
+{
+    const struct slot_visit *v = arg;
+    for (size_t i = 0; i < chain->filters_n; i++) {
+        const struct conf_net_filter *f = &chain->filters[i];
+        if (f->kind == CONF_NET_WASM)
+            v->fn(f->slot, f->is_discovered, f->plugin, v->arg);
+        for (size_t j = 0; f->hcm && j < f->hcm->filters_n; j++) {
+            const struct conf_http_filter *h = &f->hcm->filters[j];
+            if (h->kind == CONF_HTTP_WASM)
+                v->fn(h->slot, h->is_discovered, h->plugin, v->arg);
+        }
+    }
+}
+
+void conf_listener_each_slot(const struct conf_listener *l,
+                             void (*fn)(const char *slot, bool is_discovered,
+                                        struct conf_plugin *plugin, void *arg),
+                             void *arg)
+{
+    struct slot_visit v = {fn, arg};
+    each_chain(l, visit_slots, &v);
+}
+
+struct rds_visit {
+    void (*fn)(const char *name, void *arg);
+    void *arg;
+};
+
+static void visit_rds(const struct conf_filter_chain *chain, void *arg)
+{
+    const struct rds_visit *v = arg;
+    for (size_t i = 0; i < chain->filters_n; i++)
+        if (chain->filters[i].hcm && chain->filters[i].hcm->rds_name)
+            v->fn(chain->filters[i].hcm->rds_name, v->arg);
+}
+
+void conf_listener_each_rds(const struct conf_listener *l, void (*fn)(const char *name, void *arg),
+                            void *arg)
+{
+    struct rds_visit v = {fn, arg};
+    each_chain(l, visit_rds, &v);
+}

@@ -1,0 +1,92 @@
+#include "conf/route.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/regex.h"
+
+static void fini_route(struct conf_route *r)
+{
+    regex_destroy(&r->path_regex);
+    for (size_t i = 0; i < r->headers_n; i++)
+        regex_destroy(&r->headers[i].string.regex);
+}
+
+static void fini_config(struct conf_object *o)
+{
+    struct conf_route_config *rc = container_of(o, struct conf_route_config, object);
+    for (size_t i = 0; i < rc->vhosts_n; i++)
+        for (size_t j = 0; j < rc->vhosts[i].routes_n; j++)
+            fini_route(&rc->vhosts[i].routes[j]);
+    hash_fini(&rc->exact_domains);
+}
+
+struct conf_route_config *conf_route_config_create(const char *name)
+{
+    struct conf_route_config *rc = conf_object_create(sizeof(*rc), name);
+    rc->object.fini = fini_config;
+    return rc;
+}
+
+/* `seen` holds every domain in lower case, wildcards too. */
+static int add_domain(struct conf_route_config *rc, struct hash *seen, const struct conf_domain *d,
+                      struct error *err)
+{
+    char *lower = arena_strndup(&rc->object.arena, d->text.p, d->text.n);
+    struct str text = {lower, d->text.n};
+    for (size_t i = 0; i < text.n; i++)
+        lower[i] = str_lower(lower[i]);
+    if (!text.n)
+        return error_set(err, ERR_INVALID, "a domain must not be empty");
+    if (hash_set(seen, text, d->vhost))
+        return str_is(text, "*")
+                   ? error_set(err, ERR_DUPLICATE,
+                               "Only a single wildcard domain is permitted in route %s",
+                               rc->object.name)
+                   : error_set(err, ERR_DUPLICATE,
+                               "Only unique values for domains are permitted. Duplicate entry of "
+                               "domain %s in route %s",
+                               lower, rc->object.name);
+    if (str_is(text, "*"))
+        rc->any_domain = d->vhost;
+    else if (text.p[0] == '*')
+        rc->suffix_domains[rc->suffix_n++] =
+            (struct conf_wildcard_domain){{text.p + 1, text.n - 1}, d->vhost};
+    else if (text.p[text.n - 1] == '*')
+        rc->prefix_domains[rc->prefix_n++] =
+            (struct conf_wildcard_domain){{text.p, text.n - 1}, d->vhost};
+    else
+        hash_set(&rc->exact_domains, text, d->vhost);
+    return 0;
+}
+
+static int by_length(const void *a, const void *b)
+{
+    size_t na = ((const struct conf_wildcard_domain *)a)->text.n;
+    size_t nb = ((const struct conf_wildcard_domain *)b)->text.n;
+    return na < nb ? 1 : na > nb ? -1 : 0;
+}
+
+int conf_route_config_index(struct conf_route_config *rc, const struct conf_domain *domains,
+                            size_t n, size_t *bad_r, struct error *err)
+{
+    struct arena *a = &rc->object.arena;
+    struct hash seen = {0};
+    size_t suffixes = 0, prefixes = 0;
+    int rc_add = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct str t = domains[i].text;
+        suffixes += t.n && t.p[0] == '*';
+        prefixes += t.n && t.p[0] != '*' && t.p[t.n - 1] == '*';
+    }
+    rc->suffix_domains = arena_zalloc(a, (suffixes + 1) * sizeof(*rc->suffix_domains));
+    rc->prefix_domains = arena_zalloc(a, (prefixes + 1) * sizeof(*rc->prefix_domains));
+    for (size_t i = 0; i < n && !rc_add; i++) {
+        *bad_r = i;
+        rc_add = add_domain(rc, &seen, &domains[i], err);
+    }
+    hash_fini(&seen);
+    qsort(rc->suffix_domains, rc->suffix_n, sizeof(*rc->suffix_domains), by_length);
+    qsort(rc->prefix_domains, rc->prefix_n, sizeof(*rc->prefix_domains), by_length);
+    return rc_add;
+}
