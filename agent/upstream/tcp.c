@@ -39,13 +39,11 @@ static void count_close(struct upstream_tcp *u)
 static void on_close(struct conn *conn)
 {
     struct upstream_tcp *u = of(conn);
-    struct upstream_host *h = u->host;
     loop_timer_stop(&u->connect_timer);
     if (u->timed_out)
         conn->cause = CONN_CONNECT_FAILED;
     count_close(u);
     u->user_ops->on_close(conn); /* may free u */
-    upstream_host_unref(h);
 }
 
 static void on_connect_timeout(struct loop_timer *t)

@@ -126,10 +126,11 @@ void upstream_record_time(struct upstream_cluster *c, uint64_t time_ms);
 void upstream_count_timeout(struct upstream_cluster *c, struct upstream_host *h);
 
 /* ---- TCP ---- */
-/* A connection of its own to host (its reference passes to u, also on failure); ops are the
- * caller's and the connection is the caller's to close. Limits and stats of the cluster apply;
- * on_connected or on_close follows (CONN_CONNECT_FAILED also after connect_timeout). host and
- * cluster are valid until on_close returns; u may be freed there. -ERR_LIMIT: overflow. */
+/* A connection of its own to host; ops are the caller's and the connection is the caller's to
+ * close. Limits and stats of the cluster apply; on_connected or on_close follows
+ * (CONN_CONNECT_FAILED also after connect_timeout). The host's reference passes to u, whose owner
+ * gives it back by upstream_host_unref(u->host) once the connection is closed; u may be freed in
+ * on_close. -ERR_LIMIT: overflow, and u->host stays NULL. */
 struct upstream_tcp {
     struct conn conn;
     struct upstream_cluster *cluster;

@@ -78,9 +78,9 @@ struct cluster_stats {
     CLUSTER_GAUGE_MAP(X)
     CLUSTER_HISTOGRAM_MAP(X)
 #undef X
-        stat_id classes[CODE_CLASSES]; /* upstream_rq_2xx; 0 until used */
-    stat_id *codes[CODE_CLASSES];      /* upstream_rq_200: 100 ids per class that occurred */
-    char *prefix;                      /* "cluster.NAME." as stat names have it */
+    stat_id classes[CODE_CLASSES]; /* upstream_rq_2xx; 0 until used */
+    stat_id *codes[CODE_CLASSES];  /* upstream_rq_200: 100 ids per class that occurred */
+    char *prefix;                  /* "cluster.NAME." as stat names have it */
 };
 
 void cluster_stats_init(struct cluster_stats *s, const char *cluster);
