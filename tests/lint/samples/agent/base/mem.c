@@ -1,0 +1,4 @@
+void mem_free(void *p)
+{
+    free(p);
+}

@@ -1,0 +1,2 @@
+#include "base/mem.h"
+#include <openssl/ssl.h>

@@ -1,0 +1,2 @@
+#include "conf/route.h"
+#include <openssl/ssl.h>

@@ -1,0 +1,2 @@
+#include <v8.h>
+#include "proto/pb.h"
