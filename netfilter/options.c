@@ -18,7 +18,7 @@ struct raw {
     uint32_t probe_timeout_ms;
     const char *proxy_uid, *proxy_gid, *mode, *inbound_ports, *exclude_ports, *exclude_interfaces;
     const char *service_cidr, *service_exclude_cidr, *outbound_ports, *outbound_ports_exclude;
-    const char *virtual_interfaces, *tproxy_mark, *tproxy_table, *force_binary, *network_namespace;
+    const char *virtual_interfaces, *tproxy_mark, *tproxy_table, *force_binary;
     const char *log_level;
     bool dry_run, skip_apply, run_validation, redirect_dns, capture_all_dns, drop_invalid;
     bool dual_stack, cni_mode, reconcile, cleanup_only, force_apply, native_nftables;
@@ -76,8 +76,8 @@ static const struct pflag flags[] = {
      "drop packets that conntrack calls invalid"},
     {"dual-stack", 0, "DUAL_STACK", "ISTIO_DUAL_STACK", PFLAG_BOOL, AT(dual_stack),
      "capture IPv4 and IPv6"},
-    {"network-namespace", 0, "NETWORK_NAMESPACE", NULL, PFLAG_STRING, AT(network_namespace),
-     "path of the namespace, for the log only"},
+    {"network-namespace", 0, "NETWORK_NAMESPACE", NULL, PFLAG_IGNORED, 0,
+     "accepted, without effect"},
     {"cni-mode", 0, "CNI_MODE", NULL, PFLAG_BOOL, AT(cni_mode), "not supported"},
     {"reconcile", 0, "RECONCILE", NULL, PFLAG_BOOL, AT(reconcile),
      "replace differing rules (always done)"},
