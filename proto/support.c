@@ -134,8 +134,8 @@ static int walk_entry(struct walk *w, const ProtobufCMessage *entry, const char 
     if (!value)
         return 0;
     size_t before = reflect_push(&w->path, name, -1);
-    int rc = walk_submessage(
-        w, value, is_named ? *(char *const *)reflect_at(entry, kf->offset) : "*", -1);
+    int rc = walk_submessage(w, value,
+                             is_named ? *(char *const *)reflect_at(entry, kf->offset) : "*", -1);
     reflect_pop(&w->path, before);
     return rc;
 }
