@@ -165,8 +165,9 @@ int tool_detect(int family, const char *force, struct tool *t, struct error *err
         if (!first.code || first.code == ERR_NOT_FOUND)
             first = e;
     }
-    return error_set(err, first.code,
-                     "%s is not usable: %s (kernel modules of the nat table "
-                     "missing, or no NET_ADMIN?)",
-                     base_name(family), first.text);
+    const char *hint = first.code == ERR_NOT_FOUND
+                           ? ""
+                           : " (kernel modules of the nat table missing, or no NET_ADMIN?)";
+    return error_set(err, first.code, "%s is not usable: %s%s", base_name(family), first.text,
+                     hint);
 }
