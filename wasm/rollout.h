@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "conf/plugin.h"
+#include "net/addr.h"
 #include "net/loop.h"
 #include "wasm/plugin.h"
 
@@ -40,13 +41,22 @@ enum plugin_state {
 const char *plugin_state_text(enum plugin_state s);
 
 struct rollout_options {
-    const char *data_dir; /* module cache; created with mode 0700 */
-    uint64_t module_max;  /* bytes, compressed and unpacked */
-    bool allow_loopback;  /* fetch from loopback addresses */
-    const char
-        *insecure_registries; /* comma list of host[:port] or "*": plain http, no TLS check */
-    uint32_t probation_ms;    /* default 10000 */
+    const char *data_dir;   /* module cache; created with mode 0700. NULL: nothing is kept */
+    uint64_t module_max;    /* bytes, compressed and unpacked; 0: 256 MiB */
+    bool allow_loopback;    /* fetch from loopback addresses */
+    const char *ca_file;    /* PEM, trusted for https beside the system's; NULL: none */
+    uint32_t probation_ms;  /* 0: 10000 */
+    uint32_t retry_base_ms; /* of a failed fetch in the background; 0: 500, doubled up to 60 s */
     unsigned workers;
+    /* Comma list of host[:port], or "*": plain http allowed, TLS not checked. NULL: none. */
+    const char *insecure_registries;
+};
+
+/* Where http_uri.cluster leads. */
+struct rollout_endpoint {
+    struct addr addr;
+    bool is_tls;
+    const char *ca_file; /* PEM, trusted alone; NULL: as for any other download */
 };
 
 /* What the rollout asks of its surroundings. [main] */
@@ -54,9 +64,12 @@ struct rollout_ops {
     /* Sends a started VM to worker i, which installs it and then posts rollout_installed. */
     void (*install)(void *arg, unsigned worker, const char *slot, struct pwasm_vm *vm, bool closed,
                     uint64_t ticket);
-    /* Resolves http_uri.cluster: true when it is a known cluster, with one endpoint "ip:port" in
-     * *addr_r and whether it speaks TLS. */
-    bool (*cluster_endpoint)(void *arg, const char *cluster, struct addr *addr_r, bool *is_tls_r);
+    /* Resolves http_uri.cluster: true when it is a known cluster that has an endpoint. May be
+     * NULL: none is known. Texts are borrowed for the moment. */
+    bool (*cluster_endpoint)(void *arg, const char *cluster, struct rollout_endpoint *r);
+    /* A configuration that was reported as live failed later ("run: cause"), once per
+     * configuration: the late answer upstream. May be NULL. */
+    void (*failed_late)(void *arg, const char *slot, const struct error *err);
     void *arg;
 };
 
@@ -64,23 +77,26 @@ int rollout_create(struct loop *loop, const struct rollout_options *o,
                    const struct rollout_ops *ops, struct rollout **r_r, struct error *err);
 void rollout_destroy(struct rollout **r);
 
-/* Outcome of one push: called once, from the loop, unless superseded (then with ERR_CLOSED).
- * err NULL: live on every worker. Else err->text is "STAGE: cause". */
+/* Outcome of one push: called once, from the loop; with ERR_CLOSED when superseded, removed or
+ * the rollout is destroyed. err NULL: live on every worker. Else err->text is "STAGE: cause". */
 typedef void (*rollout_done_fn)(void *arg, const char *slot, const struct error *err);
-/* First sign for the answer upstream: the module's fetch has started or was not needed. */
 
 /* A configuration for its slot (conf->slot); own reference taken. Pushing an equal one (hash)
- * that is live or pending again calls done with its outcome. */
+ * calls done with its outcome, known or still to come. done may be NULL. */
 void rollout_push(struct rollout *r, struct conf_plugin *conf, rollout_done_fn done, void *arg);
 /* No configuration wants the slot any more: its VMs drain and go. */
 void rollout_remove(struct rollout *r, const char *slot);
 /* Is any configuration live in the slot? */
 bool rollout_is_live(const struct rollout *r, const char *slot);
 
-/* [main], told by workers through messages. */
+/* [main], told by workers through messages. Every VM that install handed out comes back by
+ * rollout_retired exactly once, and is named by its pointer until then. Installs of an emptied
+ * slot (vm NULL) carry ticket 0 and need no answer. */
 void rollout_installed(struct rollout *r, uint64_t ticket, unsigned worker);
 void rollout_retired(struct rollout *r, struct pwasm_vm *vm);
-void rollout_vm_failed(struct rollout *r, const char *slot, unsigned worker, const char *text);
+void rollout_vm_failed(struct rollout *r, const struct pwasm_vm *vm, const char *text);
+/* Asks for a fresh VM in place of a failed one, after the configuration's reload backoff. conf is
+ * borrowed; ignored when the slot has moved on. */
 void rollout_want_vm(struct rollout *r, struct conf_plugin *conf, unsigned worker);
 
 /* For GET /plugins. */
@@ -88,6 +104,7 @@ struct plugin_row {
     const char *slot, *name, *digest; /* sha256 of the module, "" unknown */
     enum plugin_state state;          /* of the newest configuration */
     const char *stage, *last_error;   /* "" when none */
+    const char *resource_version;     /* of the newest configuration, "" none */
     unsigned vms;
     uint64_t traps;
     uint64_t since_ns;          /* wall clock of the last change of state */

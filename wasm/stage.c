@@ -14,5 +14,6 @@ bool stage_error_is_passing(const struct stage_error *e)
 {
     if (e->stage == STAGE_FETCH || e->stage == STAGE_VERIFY)
         return true;
-    return e->err.code == ERR_IO || e->err.code == ERR_AGAIN || e->err.code == ERR_INTERNAL;
+    return e->err.code == ERR_IO || e->err.code == ERR_AGAIN || e->err.code == ERR_INTERNAL ||
+           e->err.code == ERR_CLOSED;
 }

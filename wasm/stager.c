@@ -164,11 +164,9 @@ int stager_create(struct loop *loop, struct stager **s_r, struct error *err)
     return 0;
 }
 
-void stager_destroy(struct stager **sp)
+void stager_stop(struct stager *s)
 {
-    struct stager *s = *sp;
-    *sp = NULL;
-    if (!s)
+    if (s->is_closed)
         return;
     pthread_mutex_lock(&s->mutex);
     s->is_stopping = true;
@@ -178,6 +176,15 @@ void stager_destroy(struct stager **sp)
     s->is_closed = true;
     finish_all(&s->work, true);
     finish_all(&s->finished, true);
+}
+
+void stager_destroy(struct stager **sp)
+{
+    struct stager *s = *sp;
+    *sp = NULL;
+    if (!s)
+        return;
+    stager_stop(s);
     unref(s);
 }
 

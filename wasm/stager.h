@@ -27,7 +27,10 @@ struct stager_job {
 };
 
 int stager_create(struct loop *loop, struct stager **s_r, struct error *err);
-/* Waits for the running job, drops the queued work, finishes the disposals. */
+/* Waits for the running job, drops the queued work, finishes the disposals. What is added later
+ * is dropped at once, disposals are done on the caller's thread. */
+void stager_stop(struct stager *s);
+/* Stops it first if need be. */
 void stager_destroy(struct stager **s);
 /* The job must have its functions set and its node may hold anything. */
 void stager_add(struct stager *s, enum stager_class c, struct stager_job *job);
