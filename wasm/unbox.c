@@ -169,8 +169,8 @@ static int unwrap(const uint8_t **p, size_t *n, size_t first_n, const char *memb
 {
     if (!is_gzip(*p, *n))
         return unbox_tar_find(*p, *n, member, p, n, err);
-    uint8_t *out;
-    size_t out_n;
+    uint8_t *out = NULL;
+    size_t out_n = 0;
     int rc = gunzip(*p, *n, first_n, limits, &out, &out_n, err);
     if (rc)
         return rc;
