@@ -24,8 +24,9 @@ struct probe_options {
 /* [main] first thing in the process. o is copied, o->host kept. */
 int probe_start(const struct probe_options *o, struct error *err);
 /* [any] thread, one probe at a time (callers queue). Blocks until the module is known to be good
- * (0) or bad: ERR_INVALID, ERR_NOT_FOUND or ERR_TRAP with the engine's text, ERR_LIMIT "over ..."
- * or "killed by signal N ...". ERR_CLOSED: the zygote is gone. */
+ * (0) or bad: ERR_INVALID, ERR_NOT_FOUND or ERR_TERMINATED with the engine's text, ERR_LIMIT
+ * "over ..." or "killed by signal N ...". Not the module's fault: ERR_AGAIN after wall_s, ERR_IO or
+ * ERR_INTERNAL when it could not be tried, ERR_CLOSED when the zygote is gone. */
 int probe_run(const void *bytes, size_t n, struct error *err);
 /* Ends the zygote and what it runs. */
 void probe_stop(void);

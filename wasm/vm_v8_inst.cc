@@ -186,6 +186,14 @@ static int make_imports(struct linking *k, Local<v8::Object> imports)
     return 0;
 }
 
+/* V8 names the constructor in what it throws itself; a start section's own failure stands bare. */
+static enum err link_failure_code(const std::string &text)
+{
+    if (text.find("WebAssembly.Instance()") == std::string::npos)
+        return ERR_TRAP;
+    return text.compare(0, 10, "RangeError") == 0 ? ERR_LIMIT : ERR_INVALID;
+}
+
 /* Runs the start section, with host functions at hand and a deadline. */
 static int link_guest(struct linking *k, Local<v8::Object> imports, uint64_t deadline_ns)
 {
@@ -211,7 +219,8 @@ static int link_guest(struct linking *k, Local<v8::Object> imports, uint64_t dea
         return error_set(k->err, ERR_TRAP, "Failed to initialize Wasm module: Uncaught Error: %s",
                          k->inst->trap_text.c_str());
     if (!ok)
-        return fail(k, caught, "Failed to initialize Wasm module: ", ERR_TRAP);
+        return fail(k, caught, "Failed to initialize Wasm module: ",
+                    link_failure_code(vm_v8_exception_text(k->isolate, caught)));
     k->inst->exports.Reset(k->isolate, exports);
     return 0;
 }

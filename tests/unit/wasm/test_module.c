@@ -207,10 +207,10 @@ static const struct {
             "a\x01"
             "t\x01\x70\x01\x01\x08")},
     /* Precompiled code goes, other custom sections stay. */
-    {MODULE("\x00\x0e\x0cprecompiled_x\x00\x03\x01"
+    {MODULE("\x00\x0e\x0dprecompiled_x\x00\x04\x01"
             "abc" ABI),
      1, 1, 0,
-     MODULE("\x00\x03\x01"
+     MODULE("\x00\x04\x01"
             "abc" ABI)},
     {MODULE("\x00\x10\x0f.precompiled_v8" ABI), 1, 1, 0, MODULE(ABI)},
     {MODULE("\x05\x03\x01\x00"), 1, 1, -ERR_INVALID, "section header", 0},
