@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stat.h"
 #include "net/loop.h"
 #include "wasm/admit.h"
 #include "wasm/blob.h"
@@ -16,6 +17,7 @@ struct compiled_store {
     struct stager *stager;
     struct hash codes;    /* key -> struct compiled */
     struct hash failures; /* key -> struct stage_error */
+    stat_id negative_hits;
 };
 
 /* refs: one for each entry of `waiting` and `holding`, one for the job in flight. */
@@ -51,6 +53,7 @@ struct compiled_store *compiled_store_create(struct loop *loop, struct stager *s
     struct compiled_store *s = MEM_NEW(struct compiled_store);
     s->loop = loop;
     s->stager = stager;
+    s->negative_hits = stat_define(STAT_COUNTER, "wasm.remote_load_cache_negative_hits");
     return s;
 }
 
@@ -70,6 +73,7 @@ void compiled_store_destroy(struct compiled_store **sp)
     if (!s)
         return;
     forget_failures(s);
+    stat_release(s->negative_hits);
     hash_fini(&s->codes);
     mem_free(s);
 }
@@ -273,6 +277,7 @@ void compiled_get(struct compiled_store *s, const char *digest, uint64_t memory_
     list_add_tail(&c->waiting, &w->node);
     struct stage_error *known = is_new ? hash_find(&s->failures, str_of(key)) : NULL;
     if (known) {
+        stat_inc(s->negative_hits);
         fail(c, known);
     } else if (is_new) {
         w->on_state(w, PLUGIN_PROBING);

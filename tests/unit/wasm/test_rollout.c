@@ -138,8 +138,10 @@ static void open_world(struct world *w, uint32_t probation_ms)
     fake_counts = (struct fake_counts){0};
     fake_probe_error = 0;
     assert_int_equal(loop_create(&w->loop, &err), 0);
-    struct rollout_options o = {.probation_ms = probation_ms, .retry_base_ms = 20,
-                                .workers = WORKERS, .allow_loopback = true};
+    struct rollout_options o = {.probation_ms = probation_ms,
+                                .retry_base_ms = 20,
+                                .workers = WORKERS,
+                                .allow_loopback = true};
     struct rollout_ops ops = {.install = install, .failed_late = on_failed_late, .arg = w};
     assert_int_equal(rollout_create(w->loop, &o, &ops, &w->rollout, &err), 0);
     loop_timer_init(&w->timer, w->loop, on_turn);
