@@ -257,6 +257,14 @@ int dns_create(struct loop *loop, struct dns **d_r, struct error *err)
     return 0;
 }
 
+int dns_set_servers(struct dns *d, const char *servers, struct error *err)
+{
+    int status = ares_set_servers_ports_csv(d->channel, servers);
+    if (status != ARES_SUCCESS)
+        return error_set(err, ERR_INVALID, "dns servers '%s': %s", servers, ares_strerror(status));
+    return 0;
+}
+
 void dns_destroy(struct dns **d_p)
 {
     struct dns *d = *d_p;

@@ -25,6 +25,9 @@ int dns_create(struct loop *loop, struct dns **d_r, struct error *err);
 /* Pending queries are forgotten without a callback. */
 void dns_destroy(struct dns **d);
 
+/* Asks these servers ("10.0.0.1:53,[::1]:53") instead of those of resolv.conf. */
+int dns_set_servers(struct dns *d, const char *servers, struct error *err);
+
 /* A literal address is answered as it is. The query is valid until `done` is called. */
 struct dns_query *dns_resolve(struct dns *d, const char *name, enum dns_family family, dns_fn *done,
                               void *arg);
