@@ -2,11 +2,12 @@
  * or incremental, over gRPC. It keeps subscriptions, versions and nonces, reconnects with jittered
  * backoff, and hands responses to the receiver, which answers each of them.
  *
- * [main]; gRPC's threads are hidden in xds/grpc.c. Source: xds_protocol; envoy.service.discovery.v3.
- * Rules kept here: every response is answered once, bare (subscription changes go alone); nonces
- * are per type and stream; first messages of a new stream carry the held versions (delta: also
- * empty ones); a type that this stream has not delivered is never answered; identical bytes that
- * come again after a NACK are answered after 0.5-5 s; nothing is dropped while disconnected. */
+ * [main]; gRPC's threads are hidden in xds/grpc.c. Source: xds_protocol;
+ * envoy.service.discovery.v3. Rules kept here: every response is answered once, bare (subscription
+ * changes go alone); nonces are per type and stream; first messages of a new stream carry the held
+ * versions (delta: also empty ones); a type that this stream has not delivered is never answered;
+ * identical bytes that come again after a NACK are answered after 0.5-5 s; nothing is dropped while
+ * disconnected. */
 #ifndef XDS_ADS_H
 #define XDS_ADS_H
 
@@ -18,11 +19,11 @@
 #include "base/str.h"
 #include "net/loop.h"
 
-#define XDS_TYPE_MAP(X)                                                                            \
-    X(CDS, "type.googleapis.com/envoy.config.cluster.v3.Cluster")                                  \
-    X(EDS, "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment")                   \
-    X(LDS, "type.googleapis.com/envoy.config.listener.v3.Listener")                                \
-    X(RDS, "type.googleapis.com/envoy.config.route.v3.RouteConfiguration")                         \
+#define XDS_TYPE_MAP(X)                                                          \
+    X(CDS, "type.googleapis.com/envoy.config.cluster.v3.Cluster")                \
+    X(EDS, "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment") \
+    X(LDS, "type.googleapis.com/envoy.config.listener.v3.Listener")              \
+    X(RDS, "type.googleapis.com/envoy.config.route.v3.RouteConfiguration")       \
     X(ECDS, "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig")
 
 enum xds_type {
@@ -64,15 +65,15 @@ struct ads_ops {
 };
 
 struct ads_options {
-    const char *target;        /* gRPC target: "127.0.0.1:18000", "unix:/path" */
-    const char *authority;     /* NULL: the target's */
+    const char *target;    /* gRPC target: "127.0.0.1:18000", "unix:/path" */
+    const char *authority; /* NULL: the target's */
     bool is_delta;
-    bool node_on_first_only;   /* set_node_on_first_message_only */
-    struct str node;           /* serialized envoy.config.core.v3.Node */
-    size_t message_max;        /* bytes; 0: 64 MiB */
+    bool node_on_first_only; /* set_node_on_first_message_only */
+    struct str node;         /* serialized envoy.config.core.v3.Node */
+    size_t message_max;      /* bytes; 0: 64 MiB */
     const struct {
         const char *key, *value;
-    } *metadata;               /* extra initial metadata, may be NULL */
+    } * metadata; /* extra initial metadata, may be NULL */
     size_t metadata_n;
 };
 

@@ -59,10 +59,10 @@ struct control_row {
     const char *name, *version;
     bool is_static;
     enum control_status status;
-    struct str value;       /* serialized resource as received */
-    struct str failed;      /* refused one, or n 0 */
-    const char *error;      /* of the last refusal, "" none */
-    uint64_t updated_ns;    /* wall clock */
+    struct str value;        /* serialized resource as received */
+    struct str failed;       /* refused one, or n 0 */
+    const char *error;       /* of the last refusal, "" none */
+    uint64_t updated_ns;     /* wall clock */
     const char *waiting_for; /* CONTROL_WARMING: what, for /init_dump */
 };
 void control_each(struct control *c, enum xds_type t,

@@ -106,8 +106,7 @@ static void send_next(struct grpc_stream *s)
 
 static void free_stream(struct grpc_stream *s)
 {
-    list_for_each_safe(it, tmp, &s->queue)
-    {
+    list_for_each_safe (it, tmp, &s->queue) {
         struct outgoing *o = container_of(it, struct outgoing, node);
         grpc_byte_buffer_destroy(o->bytes);
         mem_free(o);
@@ -129,8 +128,8 @@ static void tell_message(struct grpc_stream *s)
         return;
     grpc_slice all = grpc_byte_buffer_reader_readall(&reader);
     grpc_byte_buffer_reader_destroy(&reader);
-    s->ops.on_message(s->ops.arg, (struct str){(const char *)GRPC_SLICE_START_PTR(all),
-                                               GRPC_SLICE_LENGTH(all)});
+    s->ops.on_message(
+        s->ops.arg, (struct str){(const char *)GRPC_SLICE_START_PTR(all), GRPC_SLICE_LENGTH(all)});
     grpc_slice_unref(all);
 }
 
@@ -326,6 +325,11 @@ static void client_destroy(struct grpc_client **client)
 __attribute__((visibility("default"))) extern const struct grpc_face remora_grpc_face;
 
 const struct grpc_face remora_grpc_face = {
-    sizeof(struct grpc_face), &post, client_create, client_destroy, stream_open, stream_send,
+    sizeof(struct grpc_face),
+    &post,
+    client_create,
+    client_destroy,
+    stream_open,
+    stream_send,
     stream_close,
 };

@@ -1,0 +1,391 @@
+#include "xds/control.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "xds/control_private.h"
+
+static const struct {
+    const char *stat_prefix;
+    void (*remove)(struct control *c, struct entry *e);
+} types[XDS_TYPE_COUNT] = {
+    [XDS_CDS] = {"cluster_manager.cds", cds_remove},
+    [XDS_EDS] = {"cluster_manager.eds", eds_remove},
+    [XDS_LDS] = {"listener_manager.lds", lds_remove},
+    [XDS_RDS] = {"http.rds", rds_remove},
+    [XDS_ECDS] = {"extension_config_discovery", ecds_remove},
+};
+
+/* ---- shared by the types ---- */
+
+bool control_is_unchanged(struct control *c, struct entry *e, const struct xds_resource *r)
+{
+    struct str have = e->warming ? e->warming_bytes : e->active_bytes;
+    if (!(e->active || e->warming) || !str_eq(have, r->value))
+        return false;
+    mem_free(e->version);
+    e->version = mem_strdup(r->version);
+    store_clear_error(e);
+    if (c->ads)
+        ads_set_held(c->ads, e->type, e->name, r->version);
+    return true;
+}
+
+/* Malformed bytes are refused at "decode", everything that reads well but cannot be at
+ * "validate". */
+static const char *stage_of(enum xds_type t, struct str value)
+{
+    struct error err;
+    const ProtobufCMessageDescriptor *d = pb_find_url(xds_type_url(t));
+    return d && pb_check(d, value.p, value.n, pb_budget(value.n), &err) ? "decode" : "validate";
+}
+
+void control_refuse(struct control *c, struct batch *b, struct entry *e,
+                    const struct xds_resource *r, const struct error *err)
+{
+    batch_add_error(b, r->name, stage_of(e->type, r->value), err->text);
+    store_set_error(e, r->value, err->text);
+    (void)c;
+}
+
+/* ---- warming ---- */
+
+static void each(struct control *c, enum xds_type t, void (*fn)(struct control *c, struct entry *e))
+{
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->store[t], &it)))
+        fn(c, h->value);
+}
+
+static bool is_warm(struct control *c, enum xds_type t)
+{
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->store[t], &it)))
+        if (((struct entry *)h->value)->warming)
+            return false;
+    return true;
+}
+
+/* Listeners are asked for when the first clusters are there, so that none serves without them. */
+static void want_listeners(struct control *c)
+{
+    if (c->is_lds_wanted || !c->ads)
+        return;
+    c->is_lds_wanted = true;
+    loop_timer_stop(&c->cds_timer);
+    log_info(LOG_MAIN, "cm init: all clusters initialized");
+    const struct bootstrap_source *lds = &c->o.bootstrap->lds;
+    if (lds->kind == BOOTSTRAP_SOURCE_NONE) {
+        c->has_lds = true;
+        return;
+    }
+    ads_want_all(c->ads, XDS_LDS);
+    if (lds->initial_fetch_timeout_ms)
+        loop_timer_start(&c->lds_timer, lds->initial_fetch_timeout_ms);
+}
+
+static void check_initialized(struct control *c)
+{
+    if (c->is_initialized)
+        return;
+    if (c->ads && c->has_cds && is_warm(c, XDS_CDS))
+        want_listeners(c);
+    if (c->ads && !(c->has_lds && is_warm(c, XDS_LDS)))
+        return;
+    c->is_initialized = true;
+    loop_timer_stop(&c->lds_timer);
+    c->o.ops.on_initialized(c->o.ops.arg);
+}
+
+static void run_check(struct loop_task *t)
+{
+    struct control *c = container_of(t, struct control, check_task);
+    each(c, XDS_CDS, cds_check);
+    each(c, XDS_LDS, lds_check);
+    if (c->is_edited) {
+        c->is_edited = false;
+        c->o.ops.commit(c->o.ops.arg, NULL, NULL);
+    }
+    check_initialized(c);
+}
+
+void control_check_later(struct control *c)
+{
+    if (!c->is_closing)
+        loop_defer(c->loop, &c->check_task);
+}
+
+static void on_cds_timeout(struct loop_timer *t)
+{
+    struct control *c = container_of(t, struct control, cds_timer);
+    log_warn(LOG_CONFIG, "gRPC config: initial fetch timed out for %s", xds_type_url(XDS_CDS));
+    stat_inc(c->stats[XDS_CDS].timeout);
+    want_listeners(c);
+    check_initialized(c);
+}
+
+static void on_lds_timeout(struct loop_timer *t)
+{
+    struct control *c = container_of(t, struct control, lds_timer);
+    log_warn(LOG_CONFIG, "gRPC config: initial fetch timed out for %s", xds_type_url(XDS_LDS));
+    stat_inc(c->stats[XDS_LDS].timeout);
+    c->has_lds = true;
+    check_initialized(c);
+}
+
+/* ---- updates ---- */
+
+static void apply_one(struct control *c, struct batch *b, enum xds_type t,
+                      const struct xds_resource *r)
+{
+    switch (t) {
+    case XDS_CDS:
+        cds_apply(c, b, r, false);
+        break;
+    case XDS_EDS:
+        eds_apply(c, b, r);
+        break;
+    case XDS_LDS:
+        lds_apply(c, b, r, false);
+        break;
+    case XDS_RDS:
+        rds_apply(c, b, r);
+        break;
+    default:
+        ecds_apply(c, b, r);
+    }
+}
+
+static void unlist(struct control *c, struct entry *e)
+{
+    (void)c;
+    e->is_listed = false;
+}
+
+static void remove_unlisted(struct control *c, enum xds_type t)
+{
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->store[t], &it))) {
+        struct entry *e = h->value;
+        if (!e->is_listed && !e->is_static)
+            types[t].remove(c, e);
+    }
+}
+
+static void on_update(void *arg, const struct xds_update *u)
+{
+    struct control *c = arg;
+    struct batch *b = batch_create(c, u->type, u->ticket);
+    if (u->is_complete)
+        each(c, u->type, unlist);
+    for (size_t i = 0; i < u->resources_n; i++)
+        apply_one(c, b, u->type, &u->resources[i]);
+    for (size_t i = 0; i < u->removed_n; i++) {
+        struct entry *e = store_find(c, u->type, u->removed[i]);
+        if (e && !e->is_static)
+            types[u->type].remove(c, e);
+    }
+    if (u->is_complete)
+        remove_unlisted(c, u->type);
+    if (u->type == XDS_CDS)
+        c->has_cds = true;
+    if (u->type == XDS_LDS)
+        c->has_lds = true;
+    stat_set(c->stats[u->type].version, hash_xx64(u->version, strlen(u->version), 0));
+    stat_set_text(c->stats[u->type].version_text, str_of(u->version));
+    control_check_later(c);
+    batch_finish(b);
+}
+
+static void on_connected(void *arg, bool is_connected, const char *text)
+{
+    struct control *c = arg;
+    stat_set(c->connected, is_connected);
+    if (is_connected) {
+        log_info(LOG_CONFIG, "connected to the management server");
+        return;
+    }
+    log_warn(LOG_CONFIG, "gRPC config stream closed: %s", text);
+    stat_inc(c->stats[XDS_CDS].failure);
+    stat_inc(c->stats[XDS_LDS].failure);
+}
+
+static void on_unknown(void *arg, const char *path)
+{
+    struct control *c = arg;
+    stat_inc(c->dynamic_unknown);
+    log_warn(LOG_CONFIG, "unknown field ignored: %s", path);
+}
+
+/* ---- start and end ---- */
+
+static void define_stats(struct control *c)
+{
+    for (int t = 0; t < XDS_TYPE_COUNT; t++) {
+#define X(kind, field, name) \
+    c->stats[t].field = stat_define(STAT_##kind, "%s." name, types[t].stat_prefix);
+        CONTROL_STAT_MAP(X)
+#undef X
+    }
+    const struct {
+        stat_id *id;
+        enum stat_kind kind;
+        const char *name;
+    } rows[] = {
+        {&c->connected, STAT_GAUGE, "control_plane.connected_state"},
+        {&c->dynamic_unknown, STAT_COUNTER, "server.dynamic_unknown_fields"},
+        {&c->static_unknown, STAT_COUNTER, "server.static_unknown_fields"},
+        {&c->active_clusters, STAT_GAUGE, "cluster_manager.active_clusters"},
+        {&c->warming_clusters, STAT_GAUGE, "cluster_manager.warming_clusters"},
+        {&c->cluster_added, STAT_COUNTER, "cluster_manager.cluster_added"},
+        {&c->cluster_modified, STAT_COUNTER, "cluster_manager.cluster_modified"},
+        {&c->cluster_removed, STAT_COUNTER, "cluster_manager.cluster_removed"},
+        {&c->active_listeners, STAT_GAUGE, "listener_manager.total_listeners_active"},
+        {&c->warming_listeners, STAT_GAUGE, "listener_manager.total_listeners_warming"},
+        {&c->listener_added, STAT_COUNTER, "listener_manager.listener_added"},
+        {&c->listener_modified, STAT_COUNTER, "listener_manager.listener_modified"},
+        {&c->listener_removed, STAT_COUNTER, "listener_manager.listener_removed"},
+        {&c->listener_create_success, STAT_COUNTER, "listener_manager.listener_create_success"},
+        {&c->listener_create_failure, STAT_COUNTER, "listener_manager.listener_create_failure"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        *rows[i].id = stat_define(rows[i].kind, "%s", rows[i].name);
+}
+
+int control_create(struct loop *loop, const struct control_options *o, struct control **c_r,
+                   struct error *err)
+{
+    (void)err;
+    struct control *c = MEM_NEW(struct control);
+    c->loop = loop;
+    c->o = *o;
+    c->check_task.run = run_check;
+    c->unknown = (struct pb_unknown){on_unknown, c};
+    loop_timer_init(&c->cds_timer, loop, on_cds_timeout);
+    loop_timer_init(&c->lds_timer, loop, on_lds_timeout);
+    define_stats(c);
+    *c_r = c;
+    return 0;
+}
+
+static int connect_ads(struct control *c, struct error *err)
+{
+    const struct bootstrap *boot = c->o.bootstrap;
+    const struct bootstrap_server *s = &boot->ads;
+    struct ads_options o = {
+        .target = s->target,
+        .authority = s->authority,
+        .is_delta = s->is_delta,
+        .node_on_first_only = s->node_on_first_only,
+        .node = boot->node,
+        .message_max = s->message_max,
+        .metadata = (const void *)s->metadata,
+        .metadata_n = s->metadata_n,
+    };
+    struct ads_ops ops = {on_update, on_connected, c};
+    int rc = ads_create(c->loop, &o, &ops, &c->ads, err);
+    if (rc)
+        return error_prefix(err, "dynamic_resources.ads_config: ");
+    log_info(LOG_MAIN, "cm init: initializing cds");
+    if (boot->cds.kind == BOOTSTRAP_SOURCE_NONE) {
+        c->has_cds = true;
+        return 0;
+    }
+    ads_want_all(c->ads, XDS_CDS);
+    if (boot->cds.initial_fetch_timeout_ms)
+        loop_timer_start(&c->cds_timer, boot->cds.initial_fetch_timeout_ms);
+    return 0;
+}
+
+static int check_static(struct batch *b, struct error *err)
+{
+    return b->errors.n ? error_set(err, ERR_INVALID, "%s", b->errors.p) : 0;
+}
+
+int control_start(struct control *c, struct error *err)
+{
+    const struct bootstrap *boot = c->o.bootstrap;
+    struct batch *b = batch_create(c, XDS_LDS, 0);
+    for (size_t i = 0; i < boot->clusters_n; i++) {
+        struct xds_resource r = {boot->clusters[i].cluster->object.name, "",
+                                 boot->clusters[i].bytes};
+        cds_apply(c, b, &r, true);
+    }
+    for (size_t i = 0; i < boot->listeners_n; i++) {
+        struct xds_resource r = {boot->listeners[i].listener->object.name, "",
+                                 boot->listeners[i].bytes};
+        lds_apply(c, b, &r, true);
+    }
+    int rc = check_static(b, err);
+    if (!rc && boot->ads.api == BOOTSTRAP_API_GRPC)
+        rc = connect_ads(c, err);
+    control_check_later(c);
+    batch_finish(b);
+    return rc;
+}
+
+static void free_slots(struct control *c)
+{
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->slots, &it))) {
+        struct slot *s = h->value;
+        mem_free(s->name);
+        mem_free(s);
+    }
+    hash_fini(&c->slots);
+}
+
+void control_destroy(struct control **control)
+{
+    struct control *c = *control;
+    if (!c)
+        return;
+    c->is_closing = true;
+    loop_timer_stop(&c->cds_timer);
+    loop_timer_stop(&c->lds_timer);
+    ads_destroy(&c->ads);
+    store_fini(c);
+    free_slots(c);
+    mem_free(c);
+    *control = NULL;
+}
+
+void control_each(struct control *c, enum xds_type t,
+                  void (*fn)(const struct control_row *row, void *arg), void *arg)
+{
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->store[t], &it))) {
+        const struct entry *e = h->value;
+        struct control_row row = {.type = t,
+                                  .name = e->name,
+                                  .version = e->version,
+                                  .is_static = e->is_static,
+                                  .failed = e->failed_bytes,
+                                  .error = e->error,
+                                  .updated_ns = e->updated_ns,
+                                  .waiting_for = ""};
+        if (e->active) {
+            row.status = CONTROL_ACTIVE;
+            row.value = e->active_bytes;
+            fn(&row, arg);
+        }
+        if (e->warming) {
+            row.status = CONTROL_WARMING;
+            row.value = e->warming_bytes;
+            row.waiting_for = t == XDS_CDS ? "endpoints" : "routes or plugins";
+            fn(&row, arg);
+        }
+        if (!e->active && !e->warming) {
+            row.status = CONTROL_REFUSED;
+            row.value = STR_NULL;
+            fn(&row, arg);
+        }
+    }
+}

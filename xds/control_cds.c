@@ -1,0 +1,167 @@
+/* Clusters and their endpoints. A cluster serves when it knows its endpoints: static ones at
+ * once, DNS ones after the first resolution, EDS ones with their ClusterLoadAssignment - the one
+ * at hand is used, whatever the order of arrival. The version before serves until then. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "xds/control_private.h"
+
+enum { EDS_FETCH_TIMEOUT_MS = 15000 };
+
+static bool is_dns(const struct conf_cluster *c)
+{
+    return c->type == CONF_CLUSTER_STRICT_DNS || c->type == CONF_CLUSTER_LOGICAL_DNS;
+}
+
+static void publish(struct control *c, const char *name, struct conf_cluster *cluster,
+                    struct conf_endpoints *endpoints)
+{
+    struct conf_cluster_entry *e = conf_cluster_entry_create(cluster, endpoints);
+    snapshot_set_cluster(c->o.ops.edit(c->o.ops.arg), name, e);
+    conf_object_unref(e);
+    control_edited(c);
+}
+
+static void count(struct control *c)
+{
+    size_t active = 0, warming = 0, it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->store[XDS_CDS], &it))) {
+        struct entry *e = h->value;
+        active += e->active != NULL;
+        warming += e->warming != NULL;
+    }
+    stat_set(c->active_clusters, active);
+    stat_set(c->warming_clusters, warming);
+}
+
+/* Endpoints that a cluster can serve with now; false: still to come. */
+static bool find_endpoints(struct control *c, struct entry *e, const struct conf_cluster *cluster,
+                           struct conf_endpoints **endpoints_r)
+{
+    *endpoints_r = cluster->inline_endpoints;
+    if (cluster->type == CONF_CLUSTER_EDS) {
+        struct entry *cla = store_find(c, XDS_EDS, cluster->eds_name);
+        *endpoints_r = cla ? (struct conf_endpoints *)cla->active : NULL;
+        return *endpoints_r || e->is_timed_out;
+    }
+    return !is_dns(cluster) || e->is_timed_out;
+}
+
+void cds_check(struct control *c, struct entry *e)
+{
+    struct conf_cluster *next = (struct conf_cluster *)e->warming;
+    struct conf_endpoints *endpoints;
+    if (!next || !find_endpoints(c, e, next, &endpoints))
+        return;
+    struct conf_cluster *old = (struct conf_cluster *)e->active;
+    publish(c, e->name, next, endpoints);
+    if (old && old->type == CONF_CLUSTER_EDS && c->ads)
+        ads_unwant(c->ads, XDS_EDS, old->eds_name);
+    store_activate(e);
+    count(c);
+}
+
+void cds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static)
+{
+    struct entry *e = store_get(c, XDS_CDS, r->name);
+    struct error err;
+    e->is_listed = true;
+    if (e->is_static && !is_static) {
+        error_set(&err, ERR_INVALID, "a static cluster cannot be changed by CDS");
+        control_refuse(c, b, e, r, &err);
+        return;
+    }
+    if (control_is_unchanged(c, e, r))
+        return;
+    struct conf_cluster *cluster;
+    if (decode_cluster(r->value, is_static ? NULL : &c->unknown, &cluster, &err)) {
+        control_refuse(c, b, e, r, &err);
+        return;
+    }
+    e->is_static = is_static;
+    struct conf_cluster *superseded = (struct conf_cluster *)e->warming;
+    if (superseded && superseded->type == CONF_CLUSTER_EDS && c->ads)
+        ads_unwant(c->ads, XDS_EDS, superseded->eds_name);
+    stat_inc(e->active ? c->cluster_modified : c->cluster_added);
+    store_set_warming(e, cluster, r->value, r->version);
+    if (cluster->type == CONF_CLUSTER_EDS) {
+        if (c->ads)
+            ads_want(c->ads, XDS_EDS, cluster->eds_name);
+        loop_timer_start(&e->timer, EDS_FETCH_TIMEOUT_MS);
+    }
+    c->o.ops.resolve(c->o.ops.arg, e->name, is_dns(cluster) ? cluster : NULL);
+    cds_check(c, e);
+    count(c);
+}
+
+void cds_remove(struct control *c, struct entry *e)
+{
+    struct conf_cluster *versions[] = {(struct conf_cluster *)e->active,
+                                       (struct conf_cluster *)e->warming};
+    for (size_t i = 0; i < ARRAY_LEN(versions); i++)
+        if (versions[i] && versions[i]->type == CONF_CLUSTER_EDS && c->ads)
+            ads_unwant(c->ads, XDS_EDS, versions[i]->eds_name);
+    if (e->active) {
+        stat_inc(c->cluster_removed);
+        snapshot_set_cluster(c->o.ops.edit(c->o.ops.arg), e->name, NULL);
+        control_edited(c);
+    }
+    c->o.ops.resolve(c->o.ops.arg, e->name, NULL);
+    store_remove(c, e);
+    count(c);
+}
+
+/* Every cluster that takes its endpoints from this assignment gets the new ones; the clusters
+ * themselves stay as they are. */
+static void spread(struct control *c, const char *eds_name, struct conf_endpoints *endpoints)
+{
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->store[XDS_CDS], &it))) {
+        struct entry *e = h->value;
+        struct conf_cluster *cluster = (struct conf_cluster *)e->active;
+        if (cluster && cluster->type == CONF_CLUSTER_EDS && !strcmp(cluster->eds_name, eds_name))
+            publish(c, e->name, cluster, endpoints);
+        cds_check(c, e);
+    }
+}
+
+void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
+{
+    struct entry *e = store_get(c, XDS_EDS, r->name);
+    struct error err;
+    struct conf_endpoints *endpoints;
+    e->is_listed = true;
+    if (control_is_unchanged(c, e, r))
+        return;
+    if (decode_endpoints(r->value, &c->unknown, &endpoints, &err)) {
+        control_refuse(c, b, e, r, &err);
+        return;
+    }
+    store_set_warming(e, endpoints, r->value, r->version);
+    store_activate(e);
+    spread(c, e->name, endpoints);
+}
+
+void eds_remove(struct control *c, struct entry *e)
+{
+    /* Gone by name (delta): the clusters keep running, without endpoints. */
+    if (e->active)
+        spread(c, e->name, NULL);
+    store_remove(c, e);
+}
+
+void control_set_endpoints(struct control *c, const char *name, struct conf_endpoints *endpoints)
+{
+    struct entry *e = store_find(c, XDS_CDS, name);
+    if (!e)
+        return;
+    if (e->warming && is_dns((struct conf_cluster *)e->warming)) {
+        publish(c, name, (struct conf_cluster *)e->warming, endpoints);
+        store_activate(e);
+        count(c);
+    } else if (e->active && is_dns((struct conf_cluster *)e->active)) {
+        publish(c, name, (struct conf_cluster *)e->active, endpoints);
+    }
+    control_check_later(c);
+}

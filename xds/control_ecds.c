@@ -1,0 +1,72 @@
+/* Plugins that come by ECDS, and the way of every plugin into its rollout. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "xds/control_private.h"
+
+struct push {
+    struct batch *batch;
+    char *resource; /* xDS resource that brought it: listener or ECDS name */
+};
+
+static void on_rolled_out(void *arg, const char *slot, const struct error *err)
+{
+    struct push *p = arg;
+    struct batch *b = p->batch;
+    if (err && err->code != ERR_CLOSED) {
+        struct entry *e = store_find(b->control, b->type, p->resource);
+        if (e)
+            store_set_error(e, STR_NULL, err->text);
+        if (p->resource && strcmp(p->resource, slot)) {
+            struct sbuf text = {0}; /* an inline plugin: the listener is the resource */
+            sbuf_printf(&text, "%s (plugin %s)", err->text, slot);
+            batch_add_error(b, p->resource, NULL, text.p);
+            sbuf_fini(&text);
+        } else {
+            batch_add_error(b, slot, NULL, err->text);
+        }
+    }
+    control_check_later(b->control);
+    batch_release(b);
+    mem_free(p->resource);
+    mem_free(p);
+}
+
+void control_push_plugin(struct control *c, struct batch *b, const char *resource,
+                         struct conf_plugin *plugin)
+{
+    struct push *p = MEM_NEW(struct push);
+    p->batch = b;
+    p->resource = mem_strdup(resource);
+    batch_hold(b);
+    rollout_push(c->o.rollout, plugin, on_rolled_out, p);
+}
+
+void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
+{
+    struct entry *e = store_get(c, XDS_ECDS, r->name);
+    struct error err;
+    struct conf_plugin *plugin;
+    e->is_listed = true;
+    if (!hash_find(&c->slots, str_of(r->name))) {
+        store_remove(c, e); /* nobody asked for it (any more) */
+        return;
+    }
+    /* Bytes that come again are pushed again: the rollout knows the outcome, and a NACK repeats. */
+    if (!e->error[0] && control_is_unchanged(c, e, r))
+        return;
+    if (decode_extension(r->value, &c->unknown, &plugin, &err)) {
+        control_refuse(c, b, e, r, &err);
+        return;
+    }
+    store_set_warming(e, conf_object_ref(plugin), r->value, r->version);
+    store_activate(e);
+    control_push_plugin(c, b, r->name, plugin);
+    conf_object_unref(plugin);
+    control_check_later(c);
+}
+
+void ecds_remove(struct control *c, struct entry *e)
+{
+    rollout_remove(c->o.rollout, e->name);
+    store_remove(c, e);
+}

@@ -1,0 +1,271 @@
+/* Listeners, the route configurations and the plugin slots they refer to. A listener serves when
+ * its routes are there, its discovered plugins have arrived, and - where a version before it
+ * serves - its new inline plugins are live. Route configurations serve as they come. */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "xds/control_private.h"
+
+/* ---- what a listener refers to ---- */
+
+struct reference {
+    struct control *control;
+    struct batch *batch;
+    const char *listener;
+    bool is_ready, is_timed_out, has_predecessor;
+};
+
+static void want_rds(const char *name, void *arg)
+{
+    struct reference *ref = arg;
+    if (ref->control->ads)
+        ads_want(ref->control->ads, XDS_RDS, name);
+}
+
+/* A name that no listener refers to any more is forgotten, with its routes. */
+static void unwant_rds(const char *name, void *arg)
+{
+    struct reference *ref = arg;
+    if (ref->control->ads)
+        ads_unwant(ref->control->ads, XDS_RDS, name);
+}
+
+static void want_slot(const char *name, bool is_discovered, struct conf_plugin *plugin, void *arg)
+{
+    struct reference *ref = arg;
+    struct control *c = ref->control;
+    struct slot *s = hash_find(&c->slots, str_of(name));
+    if (!s) {
+        s = MEM_NEW(struct slot);
+        s->name = mem_strdup(name);
+        s->is_discovered = is_discovered;
+        hash_set(&c->slots, str_of(name), s);
+    }
+    s->users++;
+    if (is_discovered && c->ads)
+        ads_want(c->ads, XDS_ECDS, name);
+    else if (plugin)
+        control_push_plugin(c, ref->batch, ref->listener, plugin);
+}
+
+static void unwant_slot(const char *name, bool is_discovered, struct conf_plugin *plugin, void *arg)
+{
+    struct reference *ref = arg;
+    struct control *c = ref->control;
+    struct slot *s = hash_find(&c->slots, str_of(name));
+    (void)plugin;
+    if (is_discovered && c->ads)
+        ads_unwant(c->ads, XDS_ECDS, name);
+    if (!s || --s->users)
+        return;
+    struct entry *e = store_find(c, XDS_ECDS, name);
+    if (e)
+        store_remove(c, e);
+    rollout_remove(c->o.rollout, name);
+    hash_remove(&c->slots, str_of(name));
+    mem_free(s->name);
+    mem_free(s);
+}
+
+static void refer(struct control *c, struct batch *b, struct conf_listener *l)
+{
+    struct reference ref = {.control = c, .batch = b, .listener = l->object.name};
+    conf_listener_each_rds(l, want_rds, &ref);
+    conf_listener_each_slot(l, want_slot, &ref);
+}
+
+static void unrefer(struct control *c, struct conf_object *l)
+{
+    struct reference ref = {.control = c};
+    if (!l)
+        return;
+    conf_listener_each_rds((struct conf_listener *)l, unwant_rds, &ref);
+    conf_listener_each_slot((struct conf_listener *)l, unwant_slot, &ref);
+}
+
+/* ---- warming ---- */
+
+static void check_rds(const char *name, void *arg)
+{
+    struct reference *ref = arg;
+    struct entry *e = store_find(ref->control, XDS_RDS, name);
+    if ((!e || !e->active) && !ref->is_timed_out)
+        ref->is_ready = false;
+}
+
+static void check_slot(const char *name, bool is_discovered, struct conf_plugin *plugin, void *arg)
+{
+    struct reference *ref = arg;
+    (void)plugin;
+    if (is_discovered) {
+        struct entry *e = store_find(ref->control, XDS_ECDS, name);
+        if ((!e || !e->active) && !ref->is_timed_out)
+            ref->is_ready = false;
+    }
+    if (ref->has_predecessor && !rollout_is_live(ref->control->o.rollout, name) &&
+        !ref->is_timed_out)
+        ref->is_ready = false;
+}
+
+static void count(struct control *c)
+{
+    size_t active = 0, warming = 0, it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->store[XDS_LDS], &it))) {
+        struct entry *e = h->value;
+        active += e->active != NULL;
+        warming += e->warming != NULL;
+    }
+    stat_set(c->active_listeners, active);
+    stat_set(c->warming_listeners, warming);
+}
+
+void lds_check(struct control *c, struct entry *e)
+{
+    struct conf_listener *l = (struct conf_listener *)e->warming;
+    if (!l)
+        return;
+    struct reference ref = {.control = c,
+                            .is_ready = true,
+                            .is_timed_out = e->is_timed_out,
+                            .has_predecessor = e->has_predecessor};
+    conf_listener_each_rds(l, check_rds, &ref);
+    conf_listener_each_slot(l, check_slot, &ref);
+    if (!ref.is_ready)
+        return;
+    log_info(LOG_CONFIG, "lds: add/update listener '%s'", e->name);
+    snapshot_set_listener(c->o.ops.edit(c->o.ops.arg), e->name, l);
+    control_edited(c);
+    struct conf_object *old = conf_object_ref(e->active);
+    store_activate(e);
+    unrefer(c, old);
+    conf_object_unref(old);
+    count(c);
+}
+
+static uint32_t fetch_timeout_of(const struct conf_filter_chain *chain)
+{
+    uint32_t ms = 0;
+    for (size_t i = 0; i < chain->filters_n; i++) {
+        const struct conf_net_filter *f = &chain->filters[i];
+        if (f->is_discovered && f->initial_fetch_timeout_ms > ms)
+            ms = f->initial_fetch_timeout_ms;
+        if (f->kind != CONF_NET_HCM)
+            continue;
+        if (f->hcm->rds_name && f->hcm->rds_initial_fetch_timeout_ms > ms)
+            ms = f->hcm->rds_initial_fetch_timeout_ms;
+        for (size_t k = 0; k < f->hcm->filters_n; k++)
+            if (f->hcm->filters[k].is_discovered &&
+                f->hcm->filters[k].initial_fetch_timeout_ms > ms)
+                ms = f->hcm->filters[k].initial_fetch_timeout_ms;
+    }
+    return ms;
+}
+
+static void start_timer(struct entry *e, const struct conf_listener *l)
+{
+    uint32_t ms = l->default_chain ? fetch_timeout_of(l->default_chain) : 0;
+    for (size_t i = 0; i < l->chains_n; i++) {
+        uint32_t of_chain = fetch_timeout_of(&l->chains[i]);
+        if (of_chain > ms)
+            ms = of_chain;
+    }
+    if (ms)
+        loop_timer_start(&e->timer, ms);
+}
+
+/* Only the plugins inside differ: they are swapped in place and no connection notices. */
+static bool is_same_listener(const struct entry *e, const struct conf_listener *l)
+{
+    const struct conf_object *have = e->warming ? e->warming : e->active;
+    return have && have->hash == l->object.hash;
+}
+
+void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static)
+{
+    struct entry *e = store_get(c, XDS_LDS, r->name);
+    struct error err;
+    struct conf_listener *l;
+    e->is_listed = true;
+    if (e->is_static && !is_static) {
+        error_set(&err, ERR_INVALID, "a static listener cannot be changed by LDS");
+        control_refuse(c, b, e, r, &err);
+        return;
+    }
+    if (control_is_unchanged(c, e, r))
+        return;
+    int rc = decode_listener(r->value, is_static ? NULL : &c->unknown, &l, &err);
+    if (!rc && c->o.ops.open_listener(c->o.ops.arg, l, &err)) {
+        stat_inc(c->listener_create_failure);
+        batch_add_error(b, r->name, "bind", err.text);
+        store_set_error(e, r->value, err.text);
+        conf_object_unref(l);
+        return;
+    }
+    if (rc) {
+        control_refuse(c, b, e, r, &err);
+        return;
+    }
+    e->is_static = is_static;
+    bool is_same = is_same_listener(e, l);
+    stat_inc(e->active ? c->listener_modified : c->listener_added);
+    refer(c, b, l);
+    unrefer(c, e->warming); /* superseded before it served */
+    store_set_warming(e, l, r->value, r->version);
+    if (is_same && e->active && e->active->hash == l->object.hash) {
+        struct conf_object *old = conf_object_ref(e->active);
+        store_activate(e); /* the new plugins are under way; the snapshot keeps the old object */
+        unrefer(c, old);
+        conf_object_unref(old);
+    } else {
+        stat_inc(c->listener_create_success);
+        start_timer(e, l);
+        lds_check(c, e);
+    }
+    count(c);
+}
+
+void lds_remove(struct control *c, struct entry *e)
+{
+    log_info(LOG_CONFIG, "lds: remove listener '%s'", e->name);
+    stat_inc(c->listener_removed);
+    if (e->active) {
+        snapshot_set_listener(c->o.ops.edit(c->o.ops.arg), e->name, NULL);
+        control_edited(c);
+    }
+    unrefer(c, e->active);
+    unrefer(c, e->warming);
+    store_remove(c, e);
+    count(c);
+}
+
+/* ---- routes ---- */
+
+void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
+{
+    struct entry *e = store_get(c, XDS_RDS, r->name);
+    struct error err;
+    struct conf_route_config *routes;
+    e->is_listed = true;
+    if (control_is_unchanged(c, e, r))
+        return;
+    if (decode_route_config(r->value, &c->unknown, &routes, &err)) {
+        control_refuse(c, b, e, r, &err);
+        return;
+    }
+    store_set_warming(e, routes, r->value, r->version);
+    store_activate(e);
+    snapshot_set_route(c->o.ops.edit(c->o.ops.arg), e->name, routes);
+    control_edited(c);
+    control_check_later(c);
+}
+
+void rds_remove(struct control *c, struct entry *e)
+{
+    if (e->active) {
+        snapshot_set_route(c->o.ops.edit(c->o.ops.arg), e->name, NULL);
+        control_edited(c);
+    }
+    store_remove(c, e);
+}

@@ -1,0 +1,129 @@
+/* What the control_*.c files share. */
+#ifndef XDS_CONTROL_PRIVATE_H
+#define XDS_CONTROL_PRIVATE_H
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/stat.h"
+#include "xds/control.h"
+#include "xds/decode.h"
+
+/* One resource by name. `active` serves; `warming` waits for something; both may be there. */
+struct entry {
+    enum xds_type type;
+    char *name, *version;
+    bool is_static;
+    struct conf_object *active, *warming;
+    struct str active_bytes, warming_bytes; /* owned copies */
+    struct str failed_bytes;
+    char *error;
+    uint64_t updated_ns;
+    bool is_listed;          /* mark while a complete update is worked off */
+    bool is_timed_out;       /* warming: waited long enough for what is missing */
+    bool has_predecessor;    /* warming listener: another version serves */
+    struct loop_timer timer; /* initial_fetch_timeout of a warming entry */
+    struct control *control;
+};
+
+/* An answer that is being put together. Freed when answered and nothing refers to it. */
+struct batch {
+    struct control *control;
+    enum xds_type type;
+    uint64_t ticket; /* 0: static configuration, nobody to answer */
+    struct sbuf errors;
+    unsigned pending, refs;
+    bool is_answered;
+    struct loop_timer timer;
+};
+
+/* A plugin slot: wanted by listeners (warming ones too). */
+struct slot {
+    char *name;
+    unsigned users;
+    bool is_discovered;
+};
+
+#define CONTROL_STAT_MAP(X)                   \
+    X(COUNTER, attempt, "update_attempt")     \
+    X(COUNTER, success, "update_success")     \
+    X(COUNTER, rejected, "update_rejected")   \
+    X(COUNTER, failure, "update_failure")     \
+    X(COUNTER, timeout, "init_fetch_timeout") \
+    X(GAUGE, version, "version")              \
+    X(TEXT, version_text, "version_text")
+
+struct control_stats {
+#define X(kind, field, name) stat_id field;
+    CONTROL_STAT_MAP(X)
+#undef X
+};
+
+struct control {
+    struct loop *loop;
+    struct control_options o;
+    struct ads *ads;
+    struct hash store[XDS_TYPE_COUNT]; /* name -> struct entry */
+    struct hash slots;                 /* name -> struct slot */
+    struct control_stats stats[XDS_TYPE_COUNT];
+    struct pb_unknown unknown;
+    stat_id connected, dynamic_unknown, static_unknown;
+    stat_id active_clusters, warming_clusters, cluster_added, cluster_modified, cluster_removed;
+    stat_id active_listeners, warming_listeners, listener_added, listener_modified,
+        listener_removed, listener_create_success, listener_create_failure;
+    bool is_lds_wanted, is_initialized, has_cds, has_lds, is_closing;
+    struct loop_timer cds_timer, lds_timer;
+    struct loop_task check_task; /* warming entries are looked at once per turn */
+    bool is_edited;
+};
+
+/* ---- control_store.c ---- */
+struct entry *store_find(struct control *c, enum xds_type t, const char *name);
+struct entry *store_get(struct control *c, enum xds_type t, const char *name);
+void store_remove(struct control *c, struct entry *e);
+/* The new object waits as `warming` (takes over its reference). */
+void store_set_warming(struct entry *e, void *object, struct str bytes, const char *version);
+/* `warming` becomes `active`. */
+void store_activate(struct entry *e);
+void store_set_error(struct entry *e, struct str bytes, const char *text);
+void store_clear_error(struct entry *e);
+void store_fini(struct control *c);
+
+/* ---- control_batch.c ---- */
+struct batch *batch_create(struct control *c, enum xds_type t, uint64_t ticket);
+/* Adds "NAME: text" ("NAME: stage: text" with a stage). After the answer: a late NACK. */
+void batch_add_error(struct batch *b, const char *name, const char *stage, const char *text);
+void batch_hold(struct batch *b);
+void batch_release(struct batch *b);
+/* Everything was worked off: publishes, and answers when nothing is pending. */
+void batch_finish(struct batch *b);
+
+/* ---- per type: work off one resource, one removal; the end of an update ---- */
+void cds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static);
+void cds_remove(struct control *c, struct entry *e);
+void cds_check(struct control *c, struct entry *e);
+void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
+void eds_remove(struct control *c, struct entry *e);
+void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static);
+void lds_remove(struct control *c, struct entry *e);
+void lds_check(struct control *c, struct entry *e);
+void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
+void rds_remove(struct control *c, struct entry *e);
+void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
+void ecds_remove(struct control *c, struct entry *e);
+
+/* Common beginning: is the resource the one we have (then only its version is noted)? */
+bool control_is_unchanged(struct control *c, struct entry *e, const struct xds_resource *r);
+/* Notes a refusal in store, batch and log. */
+void control_refuse(struct control *c, struct batch *b, struct entry *e,
+                    const struct xds_resource *r, const struct error *err);
+/* Starts the rollout of a plugin; its outcome goes into the batch. */
+void control_push_plugin(struct control *c, struct batch *b, const char *resource,
+                         struct conf_plugin *plugin);
+/* Look at what is warming at the end of this turn. */
+void control_check_later(struct control *c);
+static inline void control_edited(struct control *c)
+{
+    c->is_edited = true;
+}
+
+#endif

@@ -1,0 +1,121 @@
+/* The store: what was accepted, what waits, what was refused, by type and name. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "xds/control_private.h"
+
+static struct str copy_bytes(struct str s)
+{
+    return (struct str){mem_dup(s.p, s.n), s.n};
+}
+
+static void drop_bytes(struct str *s)
+{
+    mem_free((char *)s->p);
+    *s = STR_NULL;
+}
+
+struct entry *store_find(struct control *c, enum xds_type t, const char *name)
+{
+    return hash_find(&c->store[t], str_of(name));
+}
+
+static void on_timer(struct loop_timer *t)
+{
+    struct entry *e = container_of(t, struct entry, timer);
+    e->is_timed_out = true;
+    stat_inc(e->control->stats[e->type == XDS_CDS ? XDS_EDS : XDS_RDS].timeout);
+    control_check_later(e->control);
+}
+
+struct entry *store_get(struct control *c, enum xds_type t, const char *name)
+{
+    struct entry *e = store_find(c, t, name);
+    if (e)
+        return e;
+    e = MEM_NEW(struct entry);
+    e->type = t;
+    e->control = c;
+    e->name = mem_strdup(name);
+    e->version = mem_strdup("");
+    e->error = mem_strdup("");
+    loop_timer_init(&e->timer, c->loop, on_timer);
+    hash_set(&c->store[t], str_of(name), e);
+    return e;
+}
+
+static void free_entry(struct entry *e)
+{
+    loop_timer_stop(&e->timer);
+    conf_object_unref(e->active);
+    conf_object_unref(e->warming);
+    drop_bytes(&e->active_bytes);
+    drop_bytes(&e->warming_bytes);
+    drop_bytes(&e->failed_bytes);
+    mem_free(e->name);
+    mem_free(e->version);
+    mem_free(e->error);
+    mem_free(e);
+}
+
+void store_remove(struct control *c, struct entry *e)
+{
+    if (c->ads)
+        ads_drop_held(c->ads, e->type, e->name);
+    hash_remove(&c->store[e->type], str_of(e->name));
+    free_entry(e);
+}
+
+void store_set_warming(struct entry *e, void *object, struct str bytes, const char *version)
+{
+    conf_object_unref(e->warming);
+    e->warming = object;
+    drop_bytes(&e->warming_bytes);
+    e->warming_bytes = copy_bytes(bytes);
+    mem_free(e->version);
+    e->version = mem_strdup(version);
+    e->is_timed_out = false;
+    e->has_predecessor = e->active != NULL;
+    loop_timer_stop(&e->timer);
+    store_clear_error(e);
+    if (e->control->ads)
+        ads_set_held(e->control->ads, e->type, e->name, version);
+}
+
+void store_activate(struct entry *e)
+{
+    loop_timer_stop(&e->timer);
+    conf_object_unref(e->active);
+    e->active = e->warming;
+    e->warming = NULL;
+    drop_bytes(&e->active_bytes);
+    e->active_bytes = e->warming_bytes;
+    e->warming_bytes = STR_NULL;
+    e->updated_ns = clock_wall_ns();
+}
+
+void store_set_error(struct entry *e, struct str bytes, const char *text)
+{
+    drop_bytes(&e->failed_bytes);
+    e->failed_bytes = copy_bytes(bytes);
+    mem_free(e->error);
+    e->error = mem_strdup(text);
+    e->updated_ns = clock_wall_ns();
+}
+
+void store_clear_error(struct entry *e)
+{
+    drop_bytes(&e->failed_bytes);
+    mem_free(e->error);
+    e->error = mem_strdup("");
+}
+
+void store_fini(struct control *c)
+{
+    for (int t = 0; t < XDS_TYPE_COUNT; t++) {
+        size_t it = 0;
+        struct hash_entry *h;
+        while ((h = hash_next(&c->store[t], &it)))
+            free_entry(h->value);
+        hash_fini(&c->store[t]);
+    }
+}
