@@ -41,8 +41,8 @@ const void *dynlib_load(const char *library, const char *folder, const char *env
 {
     struct sbuf tried = {0};
     const char *given = secure_getenv(env);
-    void *lib = given ? dlopen(given, RTLD_NOW | RTLD_LOCAL)
-                      : open_beside_program(library, folder, &tried);
+    void *lib =
+        given ? dlopen(given, RTLD_NOW | RTLD_LOCAL) : open_beside_program(library, folder, &tried);
     const size_t *face = lib ? dlsym(lib, symbol) : NULL;
     if (!lib)
         error_set(err, ERR_NOT_FOUND, "cannot load %s%s", library,

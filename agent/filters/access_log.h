@@ -10,8 +10,7 @@
 struct access_log_writer;
 
 /* [main] flush_ms: --file-flush-interval-msec. One writer serves all workers. */
-int access_log_writer_create(unsigned flush_ms, struct access_log_writer **w_r,
-                             struct error *err);
+int access_log_writer_create(unsigned flush_ms, struct access_log_writer **w_r, struct error *err);
 void access_log_writer_destroy(struct access_log_writer **w); /* flushes */
 /* [any] Reopens the files (SIGUSR1, POST /reopen_logs). */
 void access_log_writer_reopen(struct access_log_writer *w);
@@ -28,7 +27,7 @@ void access_log_tcp(struct filter_env *env, const struct conf_tcp_proxy *conf,
 void access_log_listener(struct filter_env *env, const struct conf_listener *conf,
                          const struct stream_info *info);
 /* A format for one stream (local replies, headers): Envoy's default when format is NULL. */
-void access_log_format(const char *format, const struct stream_info *info,
-                       const struct stream *s, struct sbuf *out);
+void access_log_format(const char *format, const struct stream_info *info, const struct stream *s,
+                       struct sbuf *out);
 
 #endif

@@ -49,14 +49,14 @@ struct net_filter {
     const struct net_filter_ops *ops;
     const struct conf_net_filter *conf;
     void *worker_obj;
-    void *state;                      /* the filter's own, per session */
-    struct stream_info *info;         /* of the session; properties and access log */
+    void *state;              /* the filter's own, per session */
+    struct stream_info *info; /* of the session; properties and access log */
     struct filter_env *env;
     const struct net_session_ops *session_ops;
-    void *session;                    /* private to the session */
+    void *session; /* private to the session */
     uint16_t index;
     bool is_skipped, in_callback, go_on_pending[2];
-    struct buf held[2];               /* [0] from the client, [1] to the client */
+    struct buf held[2]; /* [0] from the client, [1] to the client */
     bool is_stopped[2], end_held[2];
 };
 

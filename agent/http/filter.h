@@ -45,11 +45,11 @@ enum filter_status {
 /* What filters may use of their worker; built by server/worker, reached by pointer only. */
 struct filter_env {
     struct loop *loop;
-    struct upstreams *upstreams;      /* upstream/upstream.h */
-    struct pwasm_worker *wasm;        /* wasm/plugin.h */
+    struct upstreams *upstreams; /* upstream/upstream.h */
+    struct pwasm_worker *wasm;   /* wasm/plugin.h */
     unsigned worker_index;
-    struct access_log_writer *logs;   /* filters/access_log.h */
-    struct snapshot_hold *current;    /* the worker's snapshot; http/hold.h */
+    struct access_log_writer *logs; /* filters/access_log.h */
+    struct snapshot_hold *current;  /* the worker's snapshot; http/hold.h */
 };
 
 struct http_filter_ops {
@@ -77,7 +77,7 @@ struct http_filter_ops {
 
 /* One direction of one filter in one stream; private to http/filter_chain.c. */
 struct filter_side {
-    struct buf held;             /* body kept before or in this filter */
+    struct buf held; /* body kept before or in this filter */
     uint8_t headers_state, body_state;
     bool headers_end, end_held, trailers_held, in_callback, continue_pending, is_high;
 };

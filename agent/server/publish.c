@@ -35,8 +35,7 @@ void publish_destroy(struct publish **publish)
     struct publish *p = *publish;
     if (!p)
         return;
-    list_for_each_safe(it, tmp, &p->waiters)
-    {
+    list_for_each_safe (it, tmp, &p->waiters) {
         list_del(it);
         mem_free(container_of(it, struct waiter, node));
     }
@@ -88,8 +87,7 @@ static uint64_t slowest(const struct publish *p)
 static void run_waiters(struct publish *p)
 {
     uint64_t g = slowest(p);
-    list_for_each_safe(it, tmp, &p->waiters)
-    {
+    list_for_each_safe (it, tmp, &p->waiters) {
         struct waiter *w = container_of(it, struct waiter, node);
         if (w->generation > g)
             continue;
