@@ -103,9 +103,14 @@ static v8::MaybeLocal<v8::Object> instantiate(struct linking *k, const v8::Compi
         return v8::MaybeLocal<v8::Object>();
     Local<v8::Value> args[2] = {module, imports};
     Local<v8::Object> instance;
-    if (!construct(k, "Instance", 2, args).ToLocal(&instance))
+    Local<v8::Value> exports;
+    /* When a start section fails, NewInstance may still give an object, with the exception
+     * pending: then this Get is what comes back empty. */
+    if (!construct(k, "Instance", 2, args).ToLocal(&instance) ||
+        !instance->Get(k->context, vm_v8_string(k->isolate, "exports")).ToLocal(&exports) ||
+        !exports->IsObject())
         return v8::MaybeLocal<v8::Object>();
-    return get(k, instance, "exports").As<v8::Object>();
+    return exports.As<v8::Object>();
 }
 
 static int fail(struct linking *k, const v8::TryCatch &caught, const char *what, enum err code)
@@ -208,7 +213,7 @@ static int link_guest(struct linking *k, Local<v8::Object> imports, uint64_t dea
     bool was_killed = slot && watchdog_stop(slot);
     vm_v8_running = nullptr;
     k->inst->is_in_allocator = false;
-    if (was_killed || (!ok && caught.HasTerminated())) {
+    if (was_killed || k->vm->is_heap_exhausted || caught.HasTerminated()) {
         k->isolate->CancelTerminateExecution();
         vm_v8_terminations++;
         return error_set(k->err, ERR_TERMINATED,

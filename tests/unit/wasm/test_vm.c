@@ -1,4 +1,5 @@
-/* The engine's face: calls, traps, limits, host functions. argv[1]: guest.wasm. */
+/* The engine's face: calls, traps, limits, host functions. argv[1]: folder of the
+ * modules. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,7 @@
 
 enum { HEAP = 16 << 20, CALL_NS = 200000000 };
 
-static const char *guest_path;
+static const char *folder;
 static struct vm_module *guest;
 static struct vm *vm;
 static struct vm_inst *inst;
@@ -29,18 +30,24 @@ static void setup_inst(struct vm **vm_r, struct vm_inst **inst_r, void *arg)
         fail_msg("%s", err.text);
 }
 
+static struct vm_module *compile(const char *file)
+{
+    char path[1024];
+    snprintf(path, sizeof(path), "%s/%s", folder, file);
+    struct error err = {0};
+    struct vm_module *m = NULL;
+    size_t n;
+    void *bytes = guest_host_read(path, &n);
+    if (vm_module_compile(bytes, n, &m, &err) != 0)
+        fail_msg("%s: %s", file, err.text);
+    mem_free(bytes);
+    return m;
+}
+
 static int setup_engine(void **state)
 {
     (void)state;
-    struct error err = {0};
-    size_t n;
-    void *bytes = guest_host_read(guest_path, &n);
-    int rc = vm_module_compile(bytes, n, &guest, &err);
-    mem_free(bytes);
-    if (rc != 0) {
-        print_error("%s\n", err.text);
-        return -1;
-    }
+    guest = compile("guest.wasm");
     setup_inst(&vm, &inst, &arg_of_guest);
     return 0;
 }
@@ -237,6 +244,124 @@ static void test_compile_refuses_what_is_no_module(void **state)
     assert_null(m);
 }
 
+static const struct {
+    const char *file;
+    int rc;
+    const char *text;
+} starts[] = {
+    {"missing_import.wasm", -ERR_NOT_FOUND,
+     "Failed to load Wasm module due to a missing import: wasi_snapshot_preview1.proc_raise"},
+    {"wrong_import.wasm", -ERR_INVALID,
+     "Failed to load Wasm module due to an import type mismatch: env.refuse, want: i32 i64 -> f32, "
+     "but host exports: i32 -> i32"},
+    {"trap_start.wasm", -ERR_TRAP,
+     "Failed to initialize Wasm module: Uncaught Error: restricted_callback"},
+    {"spin_start.wasm", -ERR_TERMINATED,
+     "Failed to initialize Wasm module: TerminationException: start deadline exceeded"},
+    {"wrong_malloc.wasm", -ERR_INVALID,
+     "Bad function signature for: malloc, want: i32 -> i32, but the module exports: i64 -> void"},
+    {"imports.wasm", 0, ""},
+    {"guest.wasm", 0, ""},
+};
+
+/* Instances that fail leave the vm fit for another one. */
+static void test_starts(void **state)
+{
+    (void)state;
+    guest_host_take_signals();
+    struct vm *one;
+    assert_int_equal(vm_create(HEAP, &guest_host, &one, NULL), 0);
+    vm_attach(one);
+    for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
+        struct error err = {0};
+        struct vm_inst *made = NULL;
+        struct vm_module *m = compile(starts[i].file);
+        int rc = vm_inst_create(one, m, NULL, CALL_NS, &made, &err);
+        vm_module_unref(&m);
+        if (rc != starts[i].rc || strcmp(err.text, starts[i].text) != 0)
+            fail_msg("row %zu %s: rc %d text \"%s\"", i, starts[i].file, rc, err.text);
+        if (rc == 0)
+            assert_int_equal(vm_call(vm_inst_func(made, "nop"), NULL, 0, NULL, CALL_NS), VM_OK);
+    }
+    vm_detach(one);
+    vm_destroy(&one);
+}
+
+/* A memory and a table that the guest imports: the host makes them as declared. */
+static void test_imported_memory_and_table(void **state)
+{
+    (void)state;
+    guest_host_take_signals();
+    struct vm *one;
+    struct vm_inst *made;
+    struct error err = {0};
+    assert_int_equal(vm_create(HEAP, &guest_host, &one, NULL), 0);
+    vm_attach(one);
+    struct vm_module *m = compile("imports.wasm");
+    assert_int_equal(vm_inst_create(one, m, NULL, CALL_NS, &made, &err), 0);
+    int32_t r;
+    assert_int_equal(vm_mem_size(made), 3 * 65536);
+    memcpy(vm_mem(made, 100, 4), "\x07\0\0\0", 4);
+    assert_int_equal(vm_call(vm_inst_func(made, "load100"), NULL, 0, &r, CALL_NS), VM_OK);
+    assert_int_equal(r, 7);
+    assert_int_equal(vm_call(vm_inst_func(made, "grow"), NULL, 0, &r, CALL_NS), VM_OK);
+    assert_int_equal(r, 3);
+    assert_int_equal(vm_mem_size(made), 4 * 65536);
+    assert_int_equal(vm_call(vm_inst_func(made, "grow"), NULL, 0, &r, CALL_NS), VM_OK);
+    assert_int_equal(r, -1);
+    vm_detach(one);
+    vm_destroy(&one);
+    vm_module_unref(&m);
+}
+
+/* Calls that end about when their deadline does: a late kill must not hit what comes after. */
+static void test_late_kills_hit_no_other_call(void **state)
+{
+    (void)state;
+    guest_host_take_signals();
+    struct vm_func *work = vm_inst_func(inst, "work"), *add = vm_inst_func(inst, "add");
+    unsigned killed = 0, rounds = 600;
+    unsigned seed = 3;
+    for (unsigned i = 0; i < rounds; i++) {
+        int32_t args[2] = {1 + rand_r(&seed) % 4000000, 0}, r;
+        enum vm_result was = vm_call(work, args, 1, NULL, 700000);
+        assert_int_not_equal(was, VM_TRAPPED);
+        killed += was == VM_TERMINATED;
+        args[0] = (int32_t)i;
+        args[1] = 1;
+        assert_int_equal(vm_call(add, args, 2, &r, 0), VM_OK);
+        assert_int_equal(r, i + 1);
+    }
+    assert_true(killed > 0);
+    assert_true(killed < rounds);
+}
+
+/* JavaScript's heap cannot be filled by a plugin but through traps' error objects and tables;
+ * what matters is that a small heap never ends the process. */
+static void test_small_heap_survives_traps(void **state)
+{
+    (void)state;
+    guest_host_take_signals();
+    struct vm *small;
+    struct vm_inst *made;
+    struct error err = {0};
+    assert_int_equal(vm_create(4 << 20, &guest_host, &small, NULL), 0);
+    vm_attach(small);
+    assert_int_equal(vm_inst_create(small, guest, NULL, CALL_NS, &made, &err), 0);
+    struct vm_func *trap = vm_inst_func(made, "deep_trap"),
+                   *grow = vm_inst_func(made, "grow_table");
+    for (int i = 0; i < 5000; i++)
+        assert_int_equal(vm_call(trap, NULL, 0, NULL, CALL_NS), VM_TRAPPED);
+    int32_t arg = 50, r;
+    assert_int_equal(vm_call(grow, &arg, 1, &r, CALL_NS), VM_OK);
+    assert_int_equal(r, 4);
+    arg = 1000;
+    assert_int_equal(vm_call(grow, &arg, 1, &r, CALL_NS), VM_OK);
+    assert_int_equal(r, -1);
+    vm_detach(small);
+    vm_destroy(&small);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -247,11 +372,15 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_signatures),
         cmocka_unit_test(test_two_vms_alternate_on_one_thread),
         cmocka_unit_test(test_calls_survive_collections),
+        cmocka_unit_test(test_starts),
+        cmocka_unit_test(test_imported_memory_and_table),
+        cmocka_unit_test(test_late_kills_hit_no_other_call),
+        cmocka_unit_test(test_small_heap_survives_traps),
         cmocka_unit_test(test_compile_refuses_what_is_no_module),
     };
     if (argc < 2)
         return 2;
-    guest_path = argv[1];
+    folder = argv[1];
     guest_host_start_engine(NULL);
     return cmocka_run_group_tests_name("vm", tests, setup_engine, teardown_engine);
 }
