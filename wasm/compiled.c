@@ -13,11 +13,12 @@
 enum { KEY_MAX = 96, FAILURES_MAX = 1000 };
 
 struct compiled_store {
-    struct loop *loop;
     struct stager *stager;
     struct hash codes;    /* key -> struct compiled */
     struct hash failures; /* key -> struct stage_error */
     stat_id negative_hits;
+    struct list answers;     /* struct compiled that have something to tell, one reference each */
+    struct loop_timer timer; /* tells it; a timer, because it can be stopped */
 };
 
 /* refs: one for each entry of `waiting` and `holding`, one for the job in flight. */
@@ -31,7 +32,7 @@ struct compiled {
     struct vm_module *module;
     struct stage_error failure;
     bool is_failed;
-    struct loop_task answer;
+    struct list answer;
 };
 
 struct build_job {
@@ -48,15 +49,6 @@ static void start_job(struct compiled *c, void (*run)(struct stager_job *job),
                       void (*done)(struct stager_job *job, bool is_dropped));
 static void on_compiled(struct stager_job *job, bool is_dropped);
 
-struct compiled_store *compiled_store_create(struct loop *loop, struct stager *stager)
-{
-    struct compiled_store *s = MEM_NEW(struct compiled_store);
-    s->loop = loop;
-    s->stager = stager;
-    s->negative_hits = stat_define(STAT_COUNTER, "wasm.remote_load_cache_negative_hits");
-    return s;
-}
-
 static void forget_failures(struct compiled_store *s)
 {
     struct hash_entry *e;
@@ -64,18 +56,6 @@ static void forget_failures(struct compiled_store *s)
         mem_free(e->value);
     hash_fini(&s->failures);
     s->failures = (struct hash){0};
-}
-
-void compiled_store_destroy(struct compiled_store **sp)
-{
-    struct compiled_store *s = *sp;
-    *sp = NULL;
-    if (!s)
-        return;
-    forget_failures(s);
-    stat_release(s->negative_hits);
-    hash_fini(&s->codes);
-    mem_free(s);
 }
 
 static void free_module(void *arg)
@@ -111,9 +91,8 @@ static void remember_failure(struct compiled *c)
 }
 
 /* Tells everybody who waits. Callbacks may drop or add waiters of this very object. */
-static void run_answer(struct loop_task *t)
+static void answer(struct compiled *c)
 {
-    struct compiled *c = container_of(t, struct compiled, answer);
     while (!list_is_empty(&c->waiting)) {
         struct compiled_want *w = container_of(c->waiting.next, struct compiled_want, node);
         list_del(&w->node);
@@ -127,15 +106,34 @@ static void run_answer(struct loop_task *t)
             w->on_done(w, NULL);
         }
     }
-    unref(c);
+}
+
+static struct compiled *take_answer(struct compiled_store *s)
+{
+    if (list_is_empty(&s->answers))
+        return NULL;
+    struct compiled *c = container_of(s->answers.next, struct compiled, answer);
+    list_del(&c->answer);
+    return c;
+}
+
+static void on_answers(struct loop_timer *t)
+{
+    struct compiled_store *s = container_of(t, struct compiled_store, timer);
+    struct compiled *c;
+    while ((c = take_answer(s))) {
+        answer(c);
+        unref(c);
+    }
 }
 
 static void answer_later(struct compiled *c)
 {
-    if (c->answer.is_queued)
+    if (!list_is_empty(&c->answer))
         return;
     c->refs++;
-    loop_defer(c->store->loop, &c->answer);
+    list_add_tail(&c->store->answers, &c->answer);
+    loop_timer_start(&c->store->timer, 0);
 }
 
 static void tell_state(struct compiled *c, enum plugin_state s)
@@ -236,6 +234,32 @@ static void start_job(struct compiled *c, void (*run)(struct stager_job *job),
     stager_add(c->store->stager, STAGER_WORK, &b->job);
 }
 
+struct compiled_store *compiled_store_create(struct loop *loop, struct stager *stager)
+{
+    struct compiled_store *s = MEM_NEW(struct compiled_store);
+    s->stager = stager;
+    list_init(&s->answers);
+    loop_timer_init(&s->timer, loop, on_answers);
+    s->negative_hits = stat_define(STAT_COUNTER, "wasm.remote_load_cache_negative_hits");
+    return s;
+}
+
+void compiled_store_destroy(struct compiled_store **sp)
+{
+    struct compiled_store *s = *sp;
+    *sp = NULL;
+    if (!s)
+        return;
+    struct compiled *c;
+    while ((c = take_answer(s)))
+        unref(c);
+    loop_timer_stop(&s->timer);
+    forget_failures(s);
+    stat_release(s->negative_hits);
+    hash_fini(&s->codes);
+    mem_free(s);
+}
+
 /* --- face --- */
 
 static struct compiled *create(struct compiled_store *s, const char *key, uint64_t memory_max,
@@ -246,7 +270,7 @@ static struct compiled *create(struct compiled_store *s, const char *key, uint64
     memcpy(c->key, key, KEY_MAX);
     c->memory_max = memory_max;
     c->bytes = blob_ref(bytes);
-    c->answer.run = run_answer;
+    list_init(&c->answer);
     list_init(&c->waiting);
     list_init(&c->holding);
     return c;

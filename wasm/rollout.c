@@ -19,7 +19,7 @@ static void tell(struct outcome *o)
     mem_free(o);
 }
 
-static void run_tell(struct loop_task *t)
+static void on_tell(struct loop_timer *t)
 {
     struct rollout *r = container_of(t, struct rollout, tell);
     while (!list_is_empty(&r->outcomes)) {
@@ -35,7 +35,7 @@ void rollout_tell(struct rollout *r, struct outcome *o, const struct error *err)
     if (err)
         o->err = *err;
     list_add_tail(&r->outcomes, &o->node);
-    loop_defer(r->loop, &r->tell);
+    loop_timer_start(&r->tell, 0);
 }
 
 uint32_t rollout_jitter(uint32_t ms)
@@ -249,7 +249,7 @@ int rollout_create(struct loop *loop, const struct rollout_options *o,
     r->workers = o->workers ? o->workers : 1;
     r->probation_ms = o->probation_ms ? o->probation_ms : PROBATION_MS;
     r->retry_base_ms = o->retry_base_ms ? o->retry_base_ms : RETRY_BASE_MS;
-    r->tell.run = run_tell;
+    loop_timer_init(&r->tell, loop, on_tell);
     list_init(&r->outcomes);
     int rc = stager_create(loop, &r->stager, err);
     if (!rc)
@@ -292,7 +292,8 @@ void rollout_destroy(struct rollout **rp)
     }
     stager_stop(r->stager);
     forget_vms(r);
-    run_tell(&r->tell);
+    on_tell(&r->tell);
+    loop_timer_stop(&r->tell);
     source_destroy(&r->source);
     compiled_store_destroy(&r->compiled);
     stager_destroy(&r->stager);

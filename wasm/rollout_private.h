@@ -39,9 +39,8 @@ struct rollout {
     struct hash vms;      /* pointer -> struct worker_vm, of those that are out */
     struct hash versions; /* ticket -> struct version */
     uint64_t last_ticket;
-    struct list outcomes; /* struct outcome, to be told from the loop */
-    struct loop_task tell;
-    bool is_closing;
+    struct list outcomes;   /* struct outcome, to be told from the loop */
+    struct loop_timer tell; /* a timer, because it can be stopped */
 };
 
 /* Who waits for the outcome of a push. */
