@@ -14,6 +14,7 @@ enum {
     HEAD_MAX = 80 * 1024,      /* of a response, as Envoy */
     IN_MIN = HEAD_MAX + 16384, /* a head must fit into what is read ahead */
     INTERIM_MAX = 100,         /* 1xx responses to one request */
+    FLUSH_SIZE = 16384,        /* less of a body waits for the end of the loop's turn */
 };
 
 static struct h1_client *of(struct conn *conn)
@@ -264,7 +265,7 @@ static void count_close(struct h1_client *c, bool with_request)
 {
     struct cluster_stats *s = &c->host->cluster->stats;
     bool is_local = c->conn.cause == CONN_CLOSED_LOCAL;
-    c->host->cluster->cx_n--;
+    breaker_remove(&c->host->cluster->connections, cluster_conf(c->host->cluster)->max_connections);
     c->host->stats.cx_active--;
     stat_add(s->upstream_cx_active, -1);
     stat_inc(s->upstream_cx_destroy);
@@ -540,8 +541,10 @@ void upstream_request_body(struct upstream_request *r, struct buf *data, bool en
     }
     if (end)
         end_request(r);
-    else
+    else if (c->conn.out.len >= FLUSH_SIZE)
         conn_flush(&c->conn);
+    else
+        loop_defer(c->conn.loop, &c->task);
 }
 
 void upstream_request_trailers(struct upstream_request *r, const struct headers *h)

@@ -13,12 +13,13 @@ void pool_init(struct pool *p)
 
 bool cluster_take_connection(struct upstream_cluster *c, bool always)
 {
-    if (c->cx_n >= cluster_conf(c)->max_connections) {
+    uint32_t max = cluster_conf(c)->max_connections;
+    if (c->connections.n >= max) {
         stat_inc(c->stats.upstream_cx_overflow);
         if (!always)
             return false;
     }
-    c->cx_n++;
+    breaker_add(&c->connections, max);
     stat_inc(c->stats.upstream_cx_total);
     stat_add(c->stats.upstream_cx_active, 1);
     return true;
@@ -49,7 +50,7 @@ static void unqueue(struct upstream_request *r)
 {
     list_del(&r->node);
     r->host->pool.pending_n--;
-    r->cluster->pending_n--;
+    breaker_remove(&r->cluster->pending, cluster_conf(r->cluster)->max_pending_requests);
     stat_add(r->cluster->stats.upstream_rq_pending_active, -1);
 }
 
@@ -58,7 +59,7 @@ static void queue(struct upstream_request *r)
     r->state = UPSTREAM_REQUEST_PENDING;
     list_add_tail(&r->host->pool.pending, &r->node);
     r->host->pool.pending_n++;
-    r->cluster->pending_n++;
+    breaker_add(&r->cluster->pending, cluster_conf(r->cluster)->max_pending_requests);
     stat_inc(r->cluster->stats.upstream_rq_pending_total);
     stat_add(r->cluster->stats.upstream_rq_pending_active, 1);
 }
@@ -81,7 +82,7 @@ static void attach(struct h1_client *c, struct upstream_request *r)
     r->client = c;
     r->local = &c->conn.local;
     r->is_ready = true;
-    cluster->rq_n++;
+    breaker_add(&cluster->requests, cluster_conf(cluster)->max_requests);
     stat_inc(cluster->stats.upstream_rq_total);
     stat_add(cluster->stats.upstream_rq_active, 1);
     h->stats.rq_total++;
@@ -98,14 +99,14 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
     r->cluster = c;
     r->host = host;
     list_init(&r->node);
-    if (c->rq_n >= conf->max_requests) {
+    if (c->requests.n >= conf->max_requests) {
         refuse(r);
         return;
     }
     struct h1_client *client = first_client(&host->pool.idle);
     if (client) {
         attach(client, r);
-    } else if (c->pending_n >= conf->max_pending_requests) {
+    } else if (c->pending.n >= conf->max_pending_requests) {
         refuse(r);
     } else {
         queue(r);
@@ -167,7 +168,7 @@ void pool_connect_failed(struct h1_client *c, enum upstream_reset why, const cha
 static void release_active(struct upstream_request *r)
 {
     struct h1_client *c = r->client;
-    r->cluster->rq_n--;
+    breaker_remove(&r->cluster->requests, cluster_conf(r->cluster)->max_requests);
     stat_add(r->cluster->stats.upstream_rq_active, -1);
     r->host->stats.rq_active--;
     r->client = NULL;

@@ -18,7 +18,7 @@ static void on_connected(struct conn *conn)
 static void count_close(struct upstream_tcp *u)
 {
     struct cluster_stats *s = &u->cluster->stats;
-    u->cluster->cx_n--;
+    breaker_remove(&u->cluster->connections, cluster_conf(u->cluster)->max_connections);
     u->host->stats.cx_active--;
     stat_add(s->upstream_cx_active, -1);
     stat_inc(s->upstream_cx_destroy);

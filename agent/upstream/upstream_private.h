@@ -94,6 +94,17 @@ struct pool {
     unsigned pending_n, connecting_n;
 };
 
+/* A circuit breaker of the cluster's default priority. It counts what this worker has; Envoy
+ * counts across workers. Its gauge tells on how many workers it is open. */
+struct breaker {
+    uint64_t n;
+    bool is_open;
+    stat_id open_gauge;
+};
+
+void breaker_add(struct breaker *b, uint32_t max);
+void breaker_remove(struct breaker *b, uint32_t max);
+
 struct upstream_cluster {
     unsigned refs;
     struct upstreams *u;
@@ -107,8 +118,7 @@ struct upstream_cluster {
     struct lb lb;
     struct hash original_dst;        /* address -> struct upstream_host * of hosts */
     struct loop_timer cleanup_timer; /* ORIGINAL_DST: unused hosts */
-    /* Circuit breakers count per worker; Envoy counts across them. */
-    uint64_t cx_n, pending_n, rq_n;
+    struct breaker connections, pending, requests;
     struct cluster_stats stats;
 };
 

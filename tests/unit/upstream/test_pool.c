@@ -216,6 +216,9 @@ static void test_pending_overflow(void **state)
     assert_int_equal(c.why, UPSTREAM_RESET_OVERFLOW);
     assert_int_equal(b.resets, 0);
     assert_int_equal(stat_read("cluster.c.upstream_rq_pending_overflow"), 1);
+    assert_int_equal(stat_read("cluster.c.circuit_breakers.default.cx_open"), 1);
+    assert_int_equal(stat_read("cluster.c.circuit_breakers.default.rq_pending_open"), 1);
+    assert_int_equal(stat_read("cluster.c.circuit_breakers.default.rq_open"), 0);
     probe_fini(&c);
     probe_fini(&b);
     probe_fini(&a);
