@@ -2,16 +2,6 @@
 
 #include "base/log.h"
 
-const char *plugin_state_text(enum plugin_state s)
-{
-    static const char *const texts[] = {
-#define X(name, text) [PLUGIN_##name] = text,
-        PLUGIN_STATE_MAP(X)
-#undef X
-    };
-    return texts[s];
-}
-
 /* One line and one count for each change of state, both with the plugin's name. */
 void report_state(struct version *v, enum plugin_state from)
 {

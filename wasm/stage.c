@@ -1,10 +1,22 @@
 #include "wasm/stage.h"
 
+#include "wasm/rollout.h"
+
 const char *stage_text(enum stage s)
 {
     static const char *const texts[] = {
 #define X(name, text) [STAGE_##name] = text,
         STAGE_MAP(X)
+#undef X
+    };
+    return texts[s];
+}
+
+const char *plugin_state_text(enum plugin_state s)
+{
+    static const char *const texts[] = {
+#define X(name, text) [PLUGIN_##name] = text,
+        PLUGIN_STATE_MAP(X)
 #undef X
     };
     return texts[s];
