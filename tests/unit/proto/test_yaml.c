@@ -30,15 +30,17 @@ static const struct {
     {"a:\n", "{\"a\":null}", NULL},
     {"1: a\ntrue: b\n", "{\"1\":\"a\",\"true\":\"b\"}", NULL},
     {"--- \na: 1\n...\n", "{\"a\":1}", NULL},
-    {"a: 1\n---\nb: 2\n", NULL, "line 3: more than one document"},
+    {"a: 1\n---\nb: 2\n", NULL, "line 2: more than one document"},
     {"a: 1\nb: 2\na: 3\n", NULL, "line 3: key \"a\" appears twice"},
     {"a: [1\n", NULL, "line 2 column 1: did not find expected ',' or ']'"},
-    {"a: *nowhere\n", NULL, "line 1 column 4: found undefined alias"},
+    {"a: *nowhere\n", NULL, "line 1: alias \"nowhere\" without anchor"},
     {"a: \"x\\0y\"\n", NULL, "line 1: NUL in a scalar"},
     {"? [a]\n: b\n", NULL, "line 1: key is not a string"},
     {"<<: 5\n", NULL, "line 1: \"<<\" takes mappings only"},
     {"", NULL, "empty document"},
-    {"a: &x [*x]\n", NULL, "line 1: nested deeper than 100 levels"},
+    {"a: &x [*x]\n", NULL, "line 1: alias \"x\" without anchor"},
+    {"a: &x 1\nb: &x 2\nc: *x\n", "{\"a\":1,\"b\":2,\"c\":2}", NULL},
+    {"a: !!str 5\nb: ! 5\n", "{\"a\":\"5\",\"b\":\"5\"}", NULL},
 };
 
 static void test_cases(void **state)
@@ -77,6 +79,28 @@ static void test_alias_bomb_is_refused(void **state)
     sbuf_fini(&yaml);
 }
 
+/* Each anchor nests the one before sixty levels deeper: a value that is shared is deep, too. */
+static void test_aliases_do_not_nest(void **state)
+{
+    (void)state;
+    struct sbuf yaml = {0};
+    struct error err;
+    json_t *json;
+    sbuf_addz(&yaml, "a0: &a0 x\n");
+    for (int i = 1; i < 3; i++) {
+        sbuf_printf(&yaml, "a%d: &a%d ", i, i);
+        for (int k = 0; k < 60; k++)
+            sbuf_addc(&yaml, '[');
+        sbuf_printf(&yaml, "*a%d", i - 1);
+        for (int k = 0; k < 60; k++)
+            sbuf_addc(&yaml, ']');
+        sbuf_addc(&yaml, '\n');
+    }
+    assert_int_equal(pb_yaml_load(yaml.p, yaml.n, &json, &err), -ERR_LIMIT);
+    assert_string_equal(err.text, "line 3: nested deeper than 100 levels");
+    sbuf_fini(&yaml);
+}
+
 static void test_deep_nesting_is_refused(void **state)
 {
     (void)state;
@@ -95,6 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_alias_bomb_is_refused),
+        cmocka_unit_test(test_aliases_do_not_nest),
         cmocka_unit_test(test_deep_nesting_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
