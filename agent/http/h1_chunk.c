@@ -105,8 +105,10 @@ size_t h1_parse_chunked(struct h1_parser *p, struct str in, struct str *data_r)
     while (i < in.n && p->state == H1_BODY) {
         if (p->chunk_state != DATA) {
             p->chunk_state = on_framing(p, in.p[i++]);
-            if (p->chunk_state == CHUNK_FAILED)
+            if (p->chunk_state == CHUNK_FAILED) {
+                data_r->n = 0;
                 return h1_fail(p, H1_ERROR_CODEC);
+            }
             if (p->chunk_state == DATA && !p->left) {
                 p->chunk_state = SIZE_FIRST;
                 p->count = 0;

@@ -212,7 +212,7 @@ void h1_read_connection(struct h1_parser *p, struct headers *out)
             return;
         }
     }
-    if (o.upgrade && str_eq_nocase(headers_get(out, HDR_UPGRADE), STR("h2c")))
+    if (p->kind == H1_REQUEST && str_eq_nocase(headers_get(out, HDR_UPGRADE), STR("h2c")))
         drop_h2c(out);
     p->keep_alive = !o.close && (p->minor_version > 0 || o.keep_alive);
     p->is_upgrade = o.upgrade && headers_find(out, HDR_UPGRADE) != NULL;

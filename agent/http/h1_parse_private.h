@@ -13,7 +13,8 @@ struct h1_facts {
     struct str method, target, host, content_length, transfer_encoding;
     unsigned hosts, content_lengths, transfer_encodings, status;
     enum h1_error target_error;
-    bool is_connect, has_connection, has_upgrade;
+    bool is_connect, has_connection;
+    bool is_odd; /* a framing field is spelled so that parsers differ about it */
 };
 
 /* Returns 0 so that callers can `return h1_fail(...)`. */
