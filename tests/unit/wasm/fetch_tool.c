@@ -82,9 +82,8 @@ static void set_endpoint(struct str v)
 static bool set_option(const char *arg)
 {
     struct str value = str_of(arg), key;
-    if (!strchr(arg, '=') || strstr(arg, "://"))
+    if (!str_next(&value, '=', &key) || !value.p || str_find(key, ':') >= 0)
         return false;
-    str_next(&value, '=', &key);
     const char *v = value.p;
     struct rollout_options *o = &tool.options;
     if (str_is(key, "data"))
