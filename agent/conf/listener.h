@@ -133,6 +133,7 @@ struct conf_listener {
     struct conf_object object; /* hash: without inline plugin configurations */
     struct addr address;
     bool bind_to_port, use_original_dst, has_original_dst_filter, transparent, reuse_port;
+    bool has_tls_inspector, has_http_inspector; /* listener filters that look ahead */
     enum conf_direction direction;
     const char *stat_prefix;              /* "" : the address */
     uint32_t listener_filters_timeout_ms; /* 0: none */
