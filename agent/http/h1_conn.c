@@ -48,6 +48,17 @@ static void close_gracefully(struct h1_conn *h)
         loop_timer_start(&h->linger_timer, ms);
 }
 
+/* The response is not whole: what there is of it goes out, without the end of its framing. */
+static void close_cut(struct h1_conn *h)
+{
+    uint32_t ms = h->hcm->conf->delayed_close_timeout_ms;
+    h->is_lingering = true;
+    loop_timer_stop(&h->idle_timer);
+    conn_close_after_flush(&h->conn);
+    if (conn_is_open(&h->conn))
+        loop_timer_start(&h->linger_timer, ms ? ms : 1000);
+}
+
 static void flush_later(struct h1_conn *h)
 {
     loop_defer(h->conn.loop, &h->flush_task);
@@ -204,7 +215,7 @@ static void on_stream_end(struct stream *s)
         conn_read_enable(&h->conn);
     }
     if (h->is_aborted) {
-        close_now(h); /* cut: the peer must see that the response is not whole */
+        close_cut(h);
         return;
     }
     if (h->close_after || !s->req_complete) {
