@@ -51,6 +51,9 @@ int control_start(struct control *c, struct error *err);
 /* Fresh endpoints of a DNS cluster. */
 void control_set_endpoints(struct control *c, const char *cluster, struct conf_endpoints *e);
 
+/* A plugin that was reported as live failed later: the late answer. */
+void control_plugin_failed(struct control *c, const char *slot, const struct error *err);
+
 /* ---- for admin ---- */
 enum control_status { CONTROL_ACTIVE, CONTROL_WARMING, CONTROL_REFUSED };
 

@@ -70,3 +70,19 @@ void ecds_remove(struct control *c, struct entry *e)
     rollout_remove(c->o.rollout, e->name);
     store_remove(c, e);
 }
+
+void control_plugin_failed(struct control *c, const char *name, const struct error *err)
+{
+    struct slot *s = hash_find(&c->slots, str_of(name));
+    if (!s || !c->ads || c->is_closing)
+        return;
+    enum xds_type t = s->is_discovered ? XDS_ECDS : XDS_LDS;
+    struct entry *e = store_find(c, t, name);
+    struct sbuf detail = {0};
+    sbuf_printf(&detail, "%s: %s", name, err->text);
+    if (e)
+        store_set_error(e, STR_NULL, err->text);
+    stat_inc(c->stats[t].rejected);
+    ads_nack_late(c->ads, t, detail.p);
+    sbuf_fini(&detail);
+}

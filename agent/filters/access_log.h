@@ -1,6 +1,6 @@
 /* Access log: Envoy's format strings, written by a thread of their own so that no worker ever
- * waits for a file. Lines that do not fit its queue are dropped and counted. [worker] unless
- * stated. Source: envoy.config.accesslog.v3, Envoy's substitution formatter. */
+ * waits for a file. Lines that do not fit the queue are dropped and counted
+ * (access_log.dropped). Source: envoy.config.accesslog.v3. */
 #ifndef FILTERS_ACCESS_LOG_H
 #define FILTERS_ACCESS_LOG_H
 
@@ -8,6 +8,7 @@
 #include "http/stream.h"
 
 struct access_log_writer;
+struct access_logs;
 
 /* [main] flush_ms: --file-flush-interval-msec. One writer serves all workers. */
 int access_log_writer_create(unsigned flush_ms, struct access_log_writer **w_r, struct error *err);
@@ -18,16 +19,13 @@ void access_log_writer_reopen(struct access_log_writer *w);
 /* [main] Checks a format string at configuration time (Envoy's error texts). */
 int access_log_check_format(const char *format, struct error *err);
 
-/* hcm->log: writes a complete stream to its connection manager's access logs. */
-void access_log_stream(struct hcm *hcm, struct stream *s);
-/* A complete TCP session to its tcp_proxy's access logs. */
-void access_log_tcp(struct filter_env *env, const struct conf_tcp_proxy *conf,
-                    const struct stream_info *info);
-/* A connection that found no filter chain, to the listener's access logs (flag NR). */
-void access_log_listener(struct filter_env *env, const struct conf_listener *conf,
-                         const struct stream_info *info);
-/* A format for one stream (local replies, headers): Envoy's default when format is NULL. */
-void access_log_format(const char *format, const struct stream_info *info, const struct stream *s,
-                       struct sbuf *out);
+/* [worker] The access logs of one connection manager or tcp_proxy, with formats compiled and
+ * files known to the writer; NULL when n is 0. */
+struct access_logs *access_logs_create(struct access_log_writer *w,
+                                       const struct conf_access_log *conf, size_t n);
+void access_logs_destroy(struct access_logs **logs);
+/* s is NULL for TCP. logs may be NULL. */
+void access_logs_write(struct access_logs *logs, const struct stream_info *info,
+                       const struct stream *s);
 
 #endif

@@ -58,6 +58,7 @@ struct hcm {
     struct hcm_stats stats;
     /* Writes the access log of a complete stream. */
     void (*log)(struct hcm *hcm, struct stream *s);
+    struct access_logs *logs; /* filters/access_log.h */
     uint64_t buffer_limit;
     /* Asked at response headers: shall this connection close (drain)? */
     bool (*is_draining)(void *arg);

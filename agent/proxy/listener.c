@@ -38,6 +38,11 @@ static bool is_draining(void *arg)
     return l->is_draining;
 }
 
+static void log_stream(struct hcm *hcm, struct stream *s)
+{
+    access_logs_write(hcm->logs, &s->info, s);
+}
+
 static void init_chain(struct listener *l, struct listener_chain *c,
                        const struct conf_filter_chain *conf, http_filter_find_fn find)
 {
@@ -45,10 +50,14 @@ static void init_chain(struct listener *l, struct listener_chain *c,
     const struct conf_net_filter *last = &conf->filters[conf->filters_n - 1];
     if (last->kind == CONF_NET_HCM) {
         c->hcm = hcm_create(last->hcm, l->env, l->conf->buffer_limit, find);
-        c->hcm->log = access_log_stream;
+        c->hcm->log = log_stream;
+        c->hcm->logs =
+            access_logs_create(l->env->logs, last->hcm->access_logs, last->hcm->access_logs_n);
         c->hcm->is_draining = is_draining;
         c->hcm->draining_arg = l;
     } else {
+        c->logs = access_logs_create(l->env->logs, last->tcp_proxy->access_logs,
+                                     last->tcp_proxy->access_logs_n);
 #define X(kind, field, name) \
     c->tcp_stats.field = stat_define(STAT_##kind, "tcp.%s." name, last->tcp_proxy->stat_prefix);
         TCP_STAT_MAP(X)
@@ -64,7 +73,10 @@ static void init_chain(struct listener *l, struct listener_chain *c,
 
 static void fini_chain(struct listener_chain *c)
 {
-    if (!c->hcm) {
+    if (c->hcm) {
+        access_logs_destroy(&c->hcm->logs);
+    } else {
+        access_logs_destroy(&c->logs);
 #define X(kind, field, name) stat_release(c->tcp_stats.field);
         TCP_STAT_MAP(X)
 #undef X

@@ -35,7 +35,8 @@ struct listener_stats {
 struct listener_chain {
     const struct conf_filter_chain *conf;
     struct hcm *hcm;            /* NULL: TCP */
-    struct tcp_stats tcp_stats; /* TCP only */
+    struct tcp_stats tcp_stats; /* TCP only, */
+    struct access_logs *logs;   /* likewise */
     void **worker_objs;         /* of the network filters */
 };
 

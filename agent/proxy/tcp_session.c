@@ -47,7 +47,7 @@ static void run_free(struct loop_task *t)
         buf_fini(&f->held[0]);
         buf_fini(&f->held[1]);
     }
-    access_log_tcp(s->down.listener->env, s->conf, &s->info);
+    access_logs_write(s->logs, &s->info, NULL);
     if (s->up.host)
         upstream_host_unref(s->up.host);
     hold_release(s->down.listener->env, s->hold);
@@ -398,6 +398,7 @@ void tcp_session_start(struct listener *l, struct listener_chain *chain, int fd,
     s->free_task.run = run_free;
     s->start_at = -1;
     s->stats = &chain->tcp_stats;
+    s->logs = chain->logs;
     stat_inc(s->stats->cx_total);
     s->info.down = &s->down.info;
     s->info.start_us = loop_now_us(l->env->loop);

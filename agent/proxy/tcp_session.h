@@ -15,6 +15,7 @@ struct tcp_session {
     struct snapshot_hold *hold;
     struct stream_info info;
     struct tcp_stats *stats;    /* of the chain */
+    struct access_logs *logs;   /* of the chain */
     struct net_filter *filters; /* without the terminal one */
     size_t filters_n;
     int start_at; /* filter that stopped in on_new, or -1 */

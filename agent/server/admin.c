@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/hold.h"
-#include "http/uri.h"
 #include "net/sock.h"
 #include "proxy/listener.h"
 
@@ -113,6 +112,31 @@ static const struct http_filter_ops *find_ops(enum conf_http_filter_kind kind)
     return &filter_ops;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = str_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* application/x-www-form-urlencoded, cut to the caller's buffer. */
+static void decode_value(struct str v, char *dst, size_t n)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < v.n && at + 1 < n; i++) {
+        int hi = v.p[i] == '%' && i + 2 < v.n ? hex_digit(v.p[i + 1]) : -1;
+        int lo = hi >= 0 ? hex_digit(v.p[i + 2]) : -1;
+        if (lo >= 0) {
+            dst[at++] = (char)(hi * 16 + lo);
+            i += 2;
+        } else {
+            dst[at++] = v.p[i] == '+' ? ' ' : v.p[i];
+        }
+    }
+    dst[at] = 0;
+}
+
 bool admin_query(const struct admin_request *r, const char *name, char *dst, size_t n)
 {
     struct str rest = r->query, part;
@@ -122,7 +146,7 @@ bool admin_query(const struct admin_request *r, const char *name, char *dst, siz
         struct str value = {part.p + eq + 1, eq < 0 ? 0 : part.n - (size_t)eq - 1};
         if (!str_is(key, name))
             continue;
-        uri_decode(value, dst, n);
+        decode_value(value, dst, n);
         return true;
     }
     return false;

@@ -30,7 +30,7 @@ struct report {
     uint64_t number;
     struct pwasm_vm *vm;
     struct conf_plugin *conf;
-    char *slot, *text;
+    char *text;
 };
 
 static void run_report(struct loop_msg *m)
@@ -49,14 +49,13 @@ static void run_report(struct loop_msg *m)
         e->on_plugin_retired(e->arg, index, r->vm);
         break;
     case FAILED:
-        e->on_plugin_failed(e->arg, index, r->slot, r->text);
+        e->on_plugin_failed(e->arg, index, r->vm, r->text);
         break;
     case WANTED:
         e->on_plugin_wanted(e->arg, index, r->conf);
         conf_object_unref(r->conf);
         break;
     }
-    mem_free(r->slot);
     mem_free(r->text);
     mem_free(r);
 }
@@ -86,7 +85,7 @@ static void on_failed(struct pwasm_worker *pw, struct pwasm_vm *vm, const char *
 {
     struct report *r = MEM_NEW(struct report);
     r->kind = FAILED;
-    r->slot = mem_strdup(pwasm_vm_conf(vm)->slot);
+    r->vm = vm;
     r->text = mem_strdup(text);
     report(of_env(pw), r);
 }

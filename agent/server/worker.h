@@ -18,7 +18,7 @@ struct worker_events {
     void (*on_applied)(void *arg, unsigned worker, uint64_t generation);
     void (*on_plugin_installed)(void *arg, unsigned worker, uint64_t ticket);
     void (*on_plugin_retired)(void *arg, unsigned worker, struct pwasm_vm *vm);
-    void (*on_plugin_failed)(void *arg, unsigned worker, const char *slot, const char *text);
+    void (*on_plugin_failed)(void *arg, unsigned worker, struct pwasm_vm *vm, const char *text);
     void (*on_plugin_wanted)(void *arg, unsigned worker, struct conf_plugin *conf);
     void *arg;
 };

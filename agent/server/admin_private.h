@@ -1,0 +1,33 @@
+/* The handlers of the admin interface, by subject; listed in admin_handlers.c. [main] */
+#ifndef SERVER_ADMIN_PRIVATE_H
+#define SERVER_ADMIN_PRIVATE_H
+
+#include "server/admin.h"
+
+/* admin_process.c */
+void admin_ready(struct admin_request *r);
+void admin_server_info(struct admin_request *r);
+void admin_memory(struct admin_request *r);
+void admin_logging(struct admin_request *r);
+void admin_quit(struct admin_request *r);
+void admin_drain_listeners(struct admin_request *r);
+void admin_healthcheck_fail(struct admin_request *r);
+void admin_healthcheck_ok(struct admin_request *r);
+void admin_reopen_logs(struct admin_request *r);
+void admin_reset_counters(struct admin_request *r);
+void admin_help(struct admin_request *r);
+
+/* admin_stats.c */
+void admin_stats(struct admin_request *r);
+void admin_prometheus(struct admin_request *r);
+
+/* admin_config.c */
+void admin_config_dump(struct admin_request *r);
+void admin_init_dump(struct admin_request *r);
+void admin_listeners(struct admin_request *r);
+void admin_clusters(struct admin_request *r);
+
+/* admin_plugins.c */
+void admin_plugins(struct admin_request *r);
+
+#endif

@@ -1,0 +1,137 @@
+#include <malloc.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stat.h"
+#include "server/admin_private.h"
+#include "server/server.h"
+
+void admin_ready(struct admin_request *r)
+{
+    struct server *s = r->server;
+    enum server_state state = s->is_health_failed ? SERVER_DRAINING : s->state;
+    r->status = state == SERVER_LIVE ? 200 : 503;
+    sbuf_printf(&r->out, "%s\n", server_state_text(state));
+}
+
+void admin_memory(struct admin_request *r)
+{
+    struct mallinfo2 m = mallinfo2();
+    r->content_type = "application/json";
+    sbuf_printf(&r->out,
+                "{\n \"allocated\": \"%zu\",\n \"heap_size\": \"%zu\",\n"
+                " \"pageheap_unmapped\": \"0\",\n \"pageheap_free\": \"%zu\",\n"
+                " \"total_thread_cache\": \"0\",\n \"total_physical_bytes\": \"%zu\"\n}\n",
+                m.uordblks + m.hblkhd, m.arena + m.hblkhd, m.fordblks, m.arena + m.hblkhd);
+}
+
+static void list_loggers(struct admin_request *r)
+{
+    sbuf_addz(&r->out, "active loggers:\n");
+    for (int c = 0; c < LOG_COMPONENT_COUNT; c++)
+        sbuf_printf(&r->out, "  %s: %s\n", log_component_name(c), log_level_name(log_levels[c]));
+    sbuf_addc(&r->out, '\n');
+}
+
+static const char *set_levels(struct str query)
+{
+    struct str rest = query, part;
+    struct error err;
+    if (!query.n)
+        return NULL;
+    if (str_find(query, '&') >= 0)
+        return "invalid number of parameters";
+    str_next(&rest, '=', &part);
+    enum log_component c;
+    enum log_level level;
+    if (!part.n || !rest.n)
+        return "empty logger name or empty logger level";
+    if (str_is(part, "paths")) {
+        char *spec = mem_strndup(rest.p, rest.n);
+        int rc = log_set_components(spec, &err);
+        mem_free(spec);
+        return rc ? "unknown logger name" : NULL;
+    }
+    if (!log_level_parse(rest, &level))
+        return "unknown logger level";
+    if (str_is(part, "level"))
+        log_set_all(level);
+    else if (log_component_find(part, &c))
+        log_levels[c] = (unsigned char)level;
+    else
+        return "unknown logger name";
+    return NULL;
+}
+
+void admin_logging(struct admin_request *r)
+{
+    const char *reason = set_levels(r->query);
+    if (reason) {
+        r->status = 400;
+        sbuf_printf(&r->out,
+                    "error: %s\n"
+                    "usage: /logging?<name>=<level> (change single level)\n"
+                    "usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)\n"
+                    "usage: /logging?level=<level> (change all levels)\n"
+                    "levels: trace debug info warning error critical off \n",
+                    reason);
+    }
+    list_loggers(r);
+}
+
+static void ok(struct admin_request *r)
+{
+    sbuf_addz(&r->out, "OK\n");
+}
+
+void admin_quit(struct admin_request *r)
+{
+    ok(r);
+    server_stop(r->server, 0); /* the answer is flushed before the loop ends */
+}
+
+void admin_drain_listeners(struct admin_request *r)
+{
+    char v[8];
+    bool is_graceful = admin_query(r, "graceful", v, sizeof(v));
+    if (admin_query(r, "skip_exit", v, sizeof(v)) && !is_graceful) {
+        r->status = 400;
+        sbuf_addz(&r->out, "skip_exit requires graceful\n");
+        return;
+    }
+    server_drain(r->server, admin_query(r, "inboundonly", v, sizeof(v)), is_graceful);
+    ok(r);
+}
+
+void admin_healthcheck_fail(struct admin_request *r)
+{
+    r->server->is_health_failed = true;
+    ok(r);
+}
+
+void admin_healthcheck_ok(struct admin_request *r)
+{
+    r->server->is_health_failed = false;
+    ok(r);
+}
+
+void admin_reopen_logs(struct admin_request *r)
+{
+    log_reopen();
+    access_log_writer_reopen(r->server->logs);
+    ok(r);
+}
+
+void admin_reset_counters(struct admin_request *r)
+{
+    stat_reset_counters();
+    ok(r);
+}
+
+void admin_help(struct admin_request *r)
+{
+    sbuf_addz(&r->out, "admin commands are:\n");
+    for (const struct admin_handler *h = admin_handlers; h->path; h++)
+        sbuf_printf(&r->out, "  %s%s: %s\n", h->path, h->is_post ? " (POST)" : "", h->help);
+}
