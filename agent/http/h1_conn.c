@@ -210,6 +210,8 @@ static void on_stream_end(struct stream *s)
 {
     struct h1_conn *h = of_stream(s);
     h->stream = NULL;
+    if (!conn_is_open(&h->conn))
+        return; /* no timer may run on it any more */
     if (h->is_read_disabled) {
         h->is_read_disabled = false;
         conn_read_enable(&h->conn);
