@@ -99,6 +99,8 @@ static int read_field_mask(struct json_reader *r, const json_t *json, ProtobufCM
             return -ERR_LIMIT;
         mask->paths[mask->n_paths++] = out;
         for (size_t i = 0; i < path.n; i++) {
+            if (path.p[i] == '_')
+                return json_fail(r, ERR_INVALID, "expected field paths in camelCase");
             if (path.p[i] >= 'A' && path.p[i] <= 'Z')
                 *out++ = '_';
             *out++ = str_lower(path.p[i]);

@@ -58,17 +58,14 @@ static int set_count(struct json_reader *r, ProtobufCMessage *msg,
 static int read_array(struct json_reader *r, const json_t *json, ProtobufCMessage *msg,
                       const ProtobufCFieldDescriptor *f, const char *name)
 {
-    size_t n = json_array_size(json), before;
-    if (!json_is_array(json)) {
-        before = reflect_push(&r->path, name, -1);
-        json_fail(r, ERR_INVALID, "expected a list");
-        reflect_pop(&r->path, before);
-        return -ERR_INVALID;
-    }
+    /* A value that is not in a list is taken as its only element, as Envoy takes it. */
+    bool is_array = json_is_array(json);
+    size_t n = is_array ? json_array_size(json) : 1;
     int rc = n ? set_count(r, msg, f, n) : 0;
     for (size_t i = 0; !rc && i < n; i++) {
-        before = reflect_push(&r->path, name, (long)i);
-        rc = json_read_value(r, json_array_get(json, i), f, reflect_elem(msg, f, i));
+        size_t before = reflect_push(&r->path, name, (long)i);
+        rc = json_read_value(r, is_array ? json_array_get(json, i) : json, f,
+                             reflect_elem(msg, f, i));
         reflect_pop(&r->path, before);
     }
     return rc;

@@ -51,7 +51,8 @@ static const struct {
      "listener_filters_timeout: expected a duration such as \"0.5s\""},
     {LISTENER, "{\"filter_chains\":[{\"filters\":[{},{\"foo\":1}]}]}", NULL,
      "filter_chains[0].filters[1].foo: unknown field"},
-    {LISTENER, "{\"filter_chains\":{}}", NULL, "filter_chains: expected a list"},
+    {LISTENER, "{\"filter_chains\":{}}", "{\"filter_chains\":[{}]}", NULL},
+    {LISTENER, "{\"filter_chains\":[]}", "{}", NULL},
     {LISTENER, "{\"filter_chains\":[5]}", NULL, "filter_chains[0]: expected an object"},
     {LISTENER, "[]", NULL, "expected an object"},
     {LISTENER, "{\"name\":5}", NULL, "name: expected a string"},
@@ -101,6 +102,7 @@ static const struct {
     {"google.protobuf.Timestamp", "\"2024-01-01\"", NULL,
      "expected a time such as \"2024-01-31T12:00:00Z\""},
     {"google.protobuf.FieldMask", "\"a.bC,d\"", "\"a.bC,d\"", NULL},
+    {"google.protobuf.FieldMask", "\"a_b\"", NULL, "expected field paths in camelCase"},
     {"google.protobuf.Value", "null", "null", NULL},
     {STRUCT, "{\"a\":null}", "{\"a\":null}", NULL},
 };
