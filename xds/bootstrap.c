@@ -1,0 +1,190 @@
+#include "xds/bootstrap.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "proto/support.h"
+#include "xds/bootstrap_private.h"
+
+enum { STATS_FLUSH_INTERVAL_MS = 5000 };
+
+struct str bootstrap_pack(struct bootstrap *b, const ProtobufCMessage *msg)
+{
+    size_t n = protobuf_c_message_get_packed_size(msg);
+    char *p = arena_alloc(&b->arena, n + 1);
+    protobuf_c_message_pack(msg, (uint8_t *)p);
+    return (struct str){p, n};
+}
+
+/* ---- node ---- */
+
+static const char *pick(struct decode *d, const char *flag, const char *value)
+{
+    return decode_text(d, flag && *flag ? flag : value);
+}
+
+static void set_node(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
+                     const struct bootstrap_options *o)
+{
+    Envoy__Config__Core__V3__Node node = ENVOY__CONFIG__CORE__V3__NODE__INIT;
+    Envoy__Config__Core__V3__Locality locality = ENVOY__CONFIG__CORE__V3__LOCALITY__INIT;
+    if (m->node)
+        node = *m->node;
+    if (node.locality)
+        locality = *node.locality;
+    b->node_id = node.id = (char *)pick(d, o->service_node, node.id);
+    b->node_cluster = node.cluster = (char *)pick(d, o->service_cluster, node.cluster);
+    b->zone = locality.zone = (char *)pick(d, o->service_zone, locality.zone);
+    b->region = decode_text(d, locality.region);
+    b->sub_zone = decode_text(d, locality.sub_zone);
+    if (node.locality || *b->zone)
+        node.locality = &locality;
+    node.user_agent_name = (char *)"remora";
+    b->node_metadata = node.metadata ? bootstrap_pack(b, &node.metadata->base) : STR("");
+    b->node = bootstrap_pack(b, &node.base);
+}
+
+/* ---- admin ---- */
+
+static int set_admin(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
+                     struct error *err)
+{
+    const Envoy__Config__Bootstrap__V3__Admin *a = m->admin;
+    if (!a)
+        return 0;
+    int rc = a->address ? decode_address(a->address, &b->admin_address, err) : 0;
+    if (!rc)
+        rc = decode_access_logs(d, a->access_log, a->n_access_log, false, &b->admin_access_logs,
+                                &b->admin_access_logs_n, err);
+    if (!rc && *a->access_log_path && !b->admin_access_logs_n) {
+        b->admin_access_logs = DECODE_NEW(d, struct conf_access_log);
+        b->admin_access_logs[b->admin_access_logs_n++] =
+            (struct conf_access_log){CONF_LOG_FILE, decode_text(d, a->access_log_path), NULL};
+    }
+    return rc ? error_prefix(err, "admin.") : 0;
+}
+
+/* ---- static resources ---- */
+
+static int add_cluster(struct bootstrap *b, const Envoy__Config__Cluster__V3__Cluster *m,
+                       const struct pb_unknown *unknown, struct error *err)
+{
+    struct bootstrap_cluster *c = &b->clusters[b->clusters_n];
+    for (size_t i = 0; i < b->clusters_n; i++)
+        if (strcmp(b->clusters[i].cluster->object.name, m->name) == 0)
+            return error_set(err, ERR_DUPLICATE, "name: cluster manager: duplicate cluster '%s'",
+                             m->name);
+    c->bytes = bootstrap_pack(b, &m->base);
+    int rc = decode_cluster(c->bytes, unknown, &c->cluster, err);
+    if (rc)
+        return rc;
+    c->cluster->is_static = true;
+    b->clusters_n++;
+    return 0;
+}
+
+static int add_listener(struct bootstrap *b, const Envoy__Config__Listener__V3__Listener *m,
+                        const struct pb_unknown *unknown, struct error *err)
+{
+    struct bootstrap_listener *l = &b->listeners[b->listeners_n];
+    for (size_t i = 0; i < b->listeners_n; i++)
+        if (strcmp(b->listeners[i].listener->object.name, m->name) == 0)
+            return error_set(err, ERR_DUPLICATE, "name: duplicate listener '%s'", m->name);
+    l->bytes = bootstrap_pack(b, &m->base);
+    int rc = decode_listener(l->bytes, unknown, &l->listener, err);
+    if (rc)
+        return rc;
+    l->listener->is_static = true;
+    b->listeners_n++;
+    return 0;
+}
+
+static int set_static(struct bootstrap *b, const bootstrap_msg *m, const struct pb_unknown *unknown,
+                      struct error *err)
+{
+    const Envoy__Config__Bootstrap__V3__Bootstrap__StaticResources *s = m->static_resources;
+    if (!s)
+        return 0;
+    b->clusters = arena_zalloc(&b->arena, (s->n_clusters + 1) * sizeof(*b->clusters));
+    b->listeners = arena_zalloc(&b->arena, (s->n_listeners + 1) * sizeof(*b->listeners));
+    for (size_t i = 0; i < s->n_clusters; i++)
+        if (add_cluster(b, s->clusters[i], unknown, err))
+            return error_prefix(err, "static_resources.clusters[%zu].", i);
+    for (size_t i = 0; i < s->n_listeners; i++)
+        if (add_listener(b, s->listeners[i], unknown, err))
+            return error_prefix(err, "static_resources.listeners[%zu].", i);
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+/* Unknown fields of static resources were reported when the bootstrap was checked. */
+static void on_known(void *arg, const char *path)
+{
+    (void)arg;
+    (void)path;
+}
+
+static const struct pb_unknown known = {on_known, NULL};
+
+static int decode_all(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
+                      const struct bootstrap_options *o, struct error *err)
+{
+    d->out = &b->arena;
+    b->bytes = bootstrap_pack(b, &m->base);
+    set_node(b, d, m, o);
+    int rc = set_admin(b, d, m, err);
+    if (!rc)
+        rc = decode_ms(m->stats_flush_interval, STATS_FLUSH_INTERVAL_MS, "stats_flush_interval",
+                       &b->stats_flush_interval_ms, err);
+    if (!rc)
+        rc = set_static(b, m, o->allow_unknown_static_fields ? &known : NULL, err);
+    return rc ? rc : bootstrap_set_sources(b, d, m, err);
+}
+
+static int load(const struct bootstrap_options *o, struct bootstrap *b, struct error *err)
+{
+    struct buf bytes = {0};
+    struct decode d;
+    ProtobufCMessage *msg;
+    int rc = bootstrap_read(o, &bytes, err);
+    if (rc) {
+        buf_fini(&bytes);
+        return rc;
+    }
+    rc = decode_begin(&d, buf_str(&bytes), bootstrap_unknown(o),
+                      &envoy__config__bootstrap__v3__bootstrap__descriptor, &msg, err);
+    if (!rc)
+        rc = decode_all(b, &d, (const bootstrap_msg *)msg, o, err);
+    decode_end(&d);
+    buf_fini(&bytes);
+    return rc;
+}
+
+int bootstrap_load(const struct bootstrap_options *o, struct bootstrap **b_r, struct error *err)
+{
+    struct bootstrap *b = MEM_NEW(struct bootstrap);
+    arena_init(&b->arena, 0);
+    if (load(o, b, err)) {
+        bootstrap_destroy(&b);
+        *b_r = NULL;
+        return error_prefix(
+            err, "error initializing configuration '%s': ", o->config_path ? o->config_path : "");
+    }
+    *b_r = b;
+    return 0;
+}
+
+void bootstrap_destroy(struct bootstrap **bp)
+{
+    struct bootstrap *b = *bp;
+    if (!b)
+        return;
+    for (size_t i = 0; i < b->listeners_n; i++)
+        conf_object_unref(b->listeners[i].listener);
+    for (size_t i = 0; i < b->clusters_n; i++)
+        conf_object_unref(b->clusters[i].cluster);
+    arena_fini(&b->arena);
+    mem_free(b);
+    *bp = NULL;
+}

@@ -1,0 +1,25 @@
+/* What the bootstrap_*.c files share. Inside xds/ only. [main] */
+#ifndef XDS_BOOTSTRAP_PRIVATE_H
+#define XDS_BOOTSTRAP_PRIVATE_H
+
+#include "base/buf.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb-c.h"
+#include "xds/bootstrap.h"
+#include "xds/decode_private.h"
+
+typedef Envoy__Config__Bootstrap__V3__Bootstrap bootstrap_msg;
+
+/* Who hears of unknown fields; NULL when they are errors. */
+const struct pb_unknown *bootstrap_unknown(const struct bootstrap_options *o);
+/* Reads file and text, merges them as protobuf does, and appends the serialized message. */
+int bootstrap_read(const struct bootstrap_options *o, struct buf *bytes, struct error *err);
+
+/* Packs a message into the bootstrap's arena. */
+struct str bootstrap_pack(struct bootstrap *b, const ProtobufCMessage *msg);
+
+/* ---- bootstrap_source.c ---- */
+/* ads, lds, cds; the static clusters are there already. */
+int bootstrap_set_sources(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
+                          struct error *err);
+
+#endif
