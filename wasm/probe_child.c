@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "wasm/probe_private.h"
 
-enum { HEAP_MAX = 32 << 20, NOBODY = 65534, STATUS_UNIMPLEMENTED = 12, ERRNO_NOSYS = 52 };
+enum { NOBODY = 65534, STATUS_UNIMPLEMENTED = 12, ERRNO_NOSYS = 52 };
 static const uint64_t start_deadline_ns = 5000000000;
 
 #ifndef __has_feature
@@ -115,7 +115,7 @@ static int try_module(const struct probe_options *o, const void *bytes, size_t n
     struct vm_inst *inst;
     int rc = vm_module_compile(bytes, n, &module, err);
     if (rc == 0)
-        rc = vm_create(HEAP_MAX, stub_host(o->host), &vm, err);
+        rc = vm_create(VM_HEAP_DEFAULT, stub_host(o->host), &vm, err);
     if (rc != 0)
         return rc;
     vm_attach(vm);

@@ -84,6 +84,9 @@ int vm_module_compile(const void *bytes, size_t n, struct vm_module **module_r, 
 struct vm_module *vm_module_ref(struct vm_module *m);
 void vm_module_unref(struct vm_module **m);
 
+/* What plugins get unless told otherwise; the probe tries modules with the same. */
+enum { VM_HEAP_DEFAULT = 16 << 20 };
+
 /* heap_max: bytes of V8's own heap (objects, not linear memory). The vm is not attached yet. The
  * glue to `host` is made with each instance, for the functions its module imports. host must
  * outlive the vm and the modules instantiated in it. */
@@ -92,6 +95,10 @@ int vm_create(size_t heap_max, const struct vm_host *host, struct vm **vm_r, str
 void vm_destroy(struct vm **vm);
 void vm_attach(struct vm *vm);
 void vm_detach(struct vm *vm);
+/* [the attaching thread] Runs what V8 has queued for this vm: above all it gives back the baseline
+ * code that better code has replaced meanwhile. Some seconds after the first calls, then now and
+ * then when there is time; 0.1 us when nothing waits. */
+void vm_idle(struct vm *vm);
 /* Full collection of V8's heap in an attached vm: milliseconds. */
 void vm_collect(struct vm *vm);
 

@@ -21,6 +21,7 @@ struct vm_face {
     void (*destroy)(struct vm **vm);
     void (*attach)(struct vm *vm);
     void (*detach)(struct vm *vm);
+    void (*idle)(struct vm *vm);
     void (*collect)(struct vm *vm);
     int (*inst_create)(struct vm *vm, struct vm_module *m, void *arg, uint64_t deadline_ns,
                        struct vm_inst **inst_r, struct error *err);

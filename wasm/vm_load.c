@@ -121,6 +121,11 @@ void vm_detach(struct vm *vm)
     face->detach(vm);
 }
 
+void vm_idle(struct vm *vm)
+{
+    face->idle(vm);
+}
+
 void vm_collect(struct vm *vm)
 {
     face->collect(vm);

@@ -126,8 +126,6 @@ static void detach(struct vm *vm)
 {
     assert(vm->locker && !vm_v8_running);
     vm_v8_enter(vm);
-    /* Tasks that V8 queued for this isolate's thread: the stager runs them, not the worker, when
-     * it attaches for disposal or has just built the vm. */
     vm->isolate->Exit();
     vm_v8_entered = nullptr;
     delete vm->locker;
@@ -140,11 +138,17 @@ static void run_queued_tasks(struct vm *vm)
         ;
 }
 
+static void idle(struct vm *vm)
+{
+    assert(vm->locker && !vm_v8_running);
+    vm_v8_enter(vm);
+    v8::HandleScope handles(vm->isolate);
+    run_queued_tasks(vm);
+}
+
 static void collect(struct vm *vm)
 {
-    assert(vm->locker);
-    vm_v8_enter(vm);
-    run_queued_tasks(vm);
+    idle(vm);
     vm->isolate->LowMemoryNotification();
 }
 
@@ -216,6 +220,7 @@ const struct vm_face remora_vm_face = {
     destroy,
     attach,
     detach,
+    idle,
     collect,
     vm_v8_inst_create,
     vm_v8_inst_func,

@@ -135,6 +135,7 @@ static void *work(void *arg)
         }
         vm_attach(g->vm);
         mistreat(g, held);
+        vm_idle(g->vm);
         held[at] = g;
     }
     for (int i = 0; i < HELD; i++) {

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "guest_host.h"
 
 enum { HEAP = 16 << 20, CALL_NS = 200000000 };
@@ -336,8 +337,7 @@ static void test_late_kills_hit_no_other_call(void **state)
     assert_true(killed < rounds);
 }
 
-/* JavaScript's heap cannot be filled by a plugin but through traps' error objects and tables;
- * what matters is that a small heap never ends the process. */
+/* Traps make garbage: a small heap must take any number of them. */
 static void test_small_heap_survives_traps(void **state)
 {
     (void)state;
@@ -348,8 +348,8 @@ static void test_small_heap_survives_traps(void **state)
     assert_int_equal(vm_create(4 << 20, &guest_host, &small, NULL), 0);
     vm_attach(small);
     assert_int_equal(vm_inst_create(small, guest, NULL, CALL_NS, &made, &err), 0);
-    struct vm_func *trap = vm_inst_func(made, "deep_trap"),
-                   *grow = vm_inst_func(made, "grow_table");
+    struct vm_func *trap = vm_inst_func(made, "deep_trap");
+    struct vm_func *grow = vm_inst_func(made, "grow_table");
     for (int i = 0; i < 5000; i++)
         assert_int_equal(vm_call(trap, NULL, 0, NULL, CALL_NS), VM_TRAPPED);
     int32_t arg = 50, r;
@@ -360,6 +360,80 @@ static void test_small_heap_survives_traps(void **state)
     assert_int_equal(r, -1);
     vm_detach(small);
     vm_destroy(&small);
+}
+
+static void put_u32(struct sbuf *b, uint32_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        sbuf_addc(b, (char)(v | 0x80));
+    sbuf_addc(b, (char)v);
+}
+
+static void put_section(struct sbuf *out, char id, struct sbuf *body)
+{
+    sbuf_addc(out, id);
+    put_u32(out, (uint32_t)body->n);
+    sbuf_add(out, body->p, body->n);
+    sbuf_fini(body);
+}
+
+/* A module whose n functions are all exported: an object of V8's heap each. */
+static void put_exporter(struct sbuf *out, unsigned n)
+{
+    struct sbuf b = {0};
+    sbuf_add(out, "\0asm\1\0\0\0\x01\x04\x01\x60\x00\x00", 8 + 6);
+    put_u32(&b, n);
+    for (unsigned i = 0; i < n; i++)
+        put_u32(&b, 0);
+    put_section(out, 3, &b);
+    put_u32(&b, n);
+    for (unsigned i = 0; i < n; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "f%05u", i);
+        put_u32(&b, 6);
+        sbuf_addz(&b, name);
+        sbuf_addc(&b, 0);
+        put_u32(&b, i);
+    }
+    put_section(out, 7, &b);
+    put_u32(&b, n);
+    for (unsigned i = 0; i < n; i++)
+        sbuf_add(&b, "\x02\x00\x0b", 3);
+    put_section(out, 10, &b);
+}
+
+/* V8 aborts the process when its heap is full: the limit must be noticed before, and the default
+ * be enough for the most exports that a module may have. */
+static void test_full_heap_fails_the_instance(void **state)
+{
+    (void)state;
+    guest_host_take_signals();
+    static const struct {
+        size_t heap;
+        int rc;
+        const char *text;
+    } rows[] = {
+        {2 << 20, -ERR_TERMINATED,
+         "Failed to initialize Wasm module: TerminationException: engine heap limit reached"},
+        {VM_HEAP_DEFAULT, 0, ""}};
+    struct sbuf bytes = {0};
+    put_exporter(&bytes, 20000);
+    struct vm_module *m;
+    assert_int_equal(vm_module_compile(bytes.p, bytes.n, &m, NULL), 0);
+    sbuf_fini(&bytes);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct vm *one;
+        struct vm_inst *made;
+        struct error err = {0};
+        assert_int_equal(vm_create(rows[i].heap, &guest_host, &one, NULL), 0);
+        vm_attach(one);
+        int rc = vm_inst_create(one, m, NULL, CALL_NS, &made, &err);
+        if (rc != rows[i].rc || strcmp(err.text, rows[i].text) != 0)
+            fail_msg("row %zu: rc %d text \"%s\"", i, rc, err.text);
+        vm_detach(one);
+        vm_destroy(&one);
+    }
+    vm_module_unref(&m);
 }
 
 int main(int argc, char **argv)
@@ -376,6 +450,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_imported_memory_and_table),
         cmocka_unit_test(test_late_kills_hit_no_other_call),
         cmocka_unit_test(test_small_heap_survives_traps),
+        cmocka_unit_test(test_full_heap_fails_the_instance),
         cmocka_unit_test(test_compile_refuses_what_is_no_module),
     };
     if (argc < 2)
