@@ -57,6 +57,10 @@ int pb_check(const ProtobufCMessageDescriptor *desc, const void *bytes, size_t n
  * or too large ones. The bytes need not outlive the call. */
 int pb_unpack(const ProtobufCMessageDescriptor *desc, const void *bytes, size_t n,
               struct pb_arena *a, ProtobufCMessage **msg_r, struct error *err);
+/* Merges `from` into `to`, a message of the same type in the arena, as protobuf's MergeFrom does:
+ * repeated fields are joined, messages merged, the rest overwritten. Parts of `from` are shared.
+ * -ERR_LIMIT when the budget is used up. */
+int pb_merge(ProtobufCMessage *to, const ProtobufCMessage *from, struct pb_arena *a);
 /* Appends the encoded message. */
 void pb_pack(const ProtobufCMessage *msg, struct buf *out);
 /* A fresh message with default values; NULL when the budget is used up. */

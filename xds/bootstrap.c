@@ -131,7 +131,6 @@ static int decode_all(struct bootstrap *b, struct decode *d, const bootstrap_msg
                       const struct bootstrap_options *o, struct error *err)
 {
     d->out = &b->arena;
-    b->bytes = bootstrap_pack(b, &m->base);
     set_node(b, d, m, o);
     int rc = set_admin(b, d, m, err);
     if (!rc)
@@ -144,20 +143,21 @@ static int decode_all(struct bootstrap *b, struct decode *d, const bootstrap_msg
 
 static int load(const struct bootstrap_options *o, struct bootstrap *b, struct error *err)
 {
-    struct buf bytes = {0};
     struct decode d;
     ProtobufCMessage *msg;
-    int rc = bootstrap_read(o, &bytes, err);
-    if (rc) {
-        buf_fini(&bytes);
+    struct pb_arena arena;
+    pb_arena_init(&arena, BOOTSTRAP_BUDGET);
+    int rc = bootstrap_read(o, &arena, &msg, err);
+    if (!rc)
+        b->bytes = bootstrap_pack(b, msg);
+    pb_arena_fini(&arena);
+    if (rc)
         return rc;
-    }
-    rc = decode_begin(&d, buf_str(&bytes), bootstrap_unknown(o),
+    rc = decode_begin(&d, b->bytes, bootstrap_unknown(o),
                       &envoy__config__bootstrap__v3__bootstrap__descriptor, &msg, err);
     if (!rc)
         rc = decode_all(b, &d, (const bootstrap_msg *)msg, o, err);
     decode_end(&d);
-    buf_fini(&bytes);
     return rc;
 }
 

@@ -2,7 +2,6 @@
 #ifndef XDS_BOOTSTRAP_PRIVATE_H
 #define XDS_BOOTSTRAP_PRIVATE_H
 
-#include "base/buf.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb-c.h"
 #include "xds/bootstrap.h"
 #include "xds/decode_private.h"
@@ -11,8 +10,11 @@ typedef Envoy__Config__Bootstrap__V3__Bootstrap bootstrap_msg;
 
 /* Who hears of unknown fields; NULL when they are errors. */
 const struct pb_unknown *bootstrap_unknown(const struct bootstrap_options *o);
-/* Reads file and text, merges them as protobuf does, and appends the serialized message. */
-int bootstrap_read(const struct bootstrap_options *o, struct buf *bytes, struct error *err);
+/* Reads file and text and merges them as protobuf does. */
+int bootstrap_read(const struct bootstrap_options *o, struct pb_arena *a, ProtobufCMessage **msg_r,
+                   struct error *err);
+/* Memory that reading may take. */
+enum { BOOTSTRAP_BUDGET = 512 * 1024 * 1024 };
 
 /* Packs a message into the bootstrap's arena. */
 struct str bootstrap_pack(struct bootstrap *b, const ProtobufCMessage *msg);

@@ -59,26 +59,18 @@ static int check_object(const json_t *json, struct error *err)
                                             "the bootstrap must be an object");
 }
 
-/* Text to message to bytes, so that two of them merge by standing one behind the other. */
-static int append_text(struct str text, bool is_json, const struct pb_unknown *unknown,
-                       struct buf *bytes, struct error *err)
+static int parse_text(struct str text, bool is_json, struct pb_arena *a, ProtobufCMessage **msg_r,
+                      struct error *err)
 {
-    struct pb_arena arena;
-    ProtobufCMessage *msg;
     json_t *json = NULL;
     int rc = is_json ? pb_json_load(text.p, text.n, &json, err)
                      : pb_yaml_load(text.p, text.n, &json, err);
-    pb_arena_init(&arena, pb_budget(text.n));
-    arena.unknown = unknown;
     if (!rc)
         rc = check_object(json, err);
     if (!rc)
-        rc = pb_from_json(json, &envoy__config__bootstrap__v3__bootstrap__descriptor, &arena,
-                          unknown, &msg, err);
-    if (!rc)
-        pb_pack(msg, bytes);
+        rc = pb_from_json(json, &envoy__config__bootstrap__v3__bootstrap__descriptor, a, a->unknown,
+                          msg_r, err);
     json_decref(json);
-    pb_arena_fini(&arena);
     return rc;
 }
 
@@ -87,8 +79,8 @@ static bool has_suffix(const char *path, const char *suffix)
     return str_ends(str_of(path), str_of(suffix));
 }
 
-static int append_file(const char *path, const struct pb_unknown *unknown, struct buf *bytes,
-                       struct error *err)
+static int parse_file(const char *path, struct pb_arena *a, ProtobufCMessage **msg_r,
+                      struct error *err)
 {
     struct sbuf text = {0};
     int rc = has_suffix(path, ".pb_text")
@@ -96,25 +88,34 @@ static int append_file(const char *path, const struct pb_unknown *unknown, struc
                  : read_file(path, &text, err);
     struct str s = {text.p ? text.p : "", text.n};
     if (!rc && has_suffix(path, ".pb"))
-        buf_add(bytes, s.p, s.n);
+        rc = pb_unpack(&envoy__config__bootstrap__v3__bootstrap__descriptor, s.p, s.n, a, msg_r,
+                       err);
     else if (!rc)
-        rc = append_text(s, has_suffix(path, ".json"), unknown, bytes, err);
+        rc = parse_text(s, has_suffix(path, ".json"), a, msg_r, err);
     sbuf_fini(&text);
     return rc;
 }
 
-int bootstrap_read(const struct bootstrap_options *o, struct buf *bytes, struct error *err)
+int bootstrap_read(const struct bootstrap_options *o, struct pb_arena *a, ProtobufCMessage **msg_r,
+                   struct error *err)
 {
-    const struct pb_unknown *unknown = bootstrap_unknown(o);
     bool has_path = o->config_path && *o->config_path;
     bool has_yaml = o->config_yaml && *o->config_yaml;
+    ProtobufCMessage *override;
     int rc = 0;
+    a->unknown = bootstrap_unknown(o);
     if (!has_path && !has_yaml)
         return error_set(err, ERR_INVALID,
                          "At least one of --config-path or --config-yaml should be non-empty");
     if (has_path)
-        rc = append_file(o->config_path, unknown, bytes, err);
-    if (!rc && has_yaml && append_text(str_of(o->config_yaml), false, unknown, bytes, err))
-        rc = error_prefix(err, "--config-yaml: ");
-    return rc;
+        rc = parse_file(o->config_path, a, msg_r, err);
+    if (rc || !has_yaml)
+        return rc;
+    if (parse_text(str_of(o->config_yaml), false, a, &override, err))
+        return error_prefix(err, "--config-yaml: ");
+    if (!has_path)
+        *msg_r = override;
+    else if (pb_merge(*msg_r, override, a))
+        return error_set(err, ERR_LIMIT, "--config-yaml: too large");
+    return 0;
 }
