@@ -59,7 +59,8 @@ struct ads_ops {
     /* Must lead to one ads_answer with the ticket, at once or later. Transport-level faults
      * (undecodable response, wrong type_url inside, duplicate names) are NACKed before this. */
     void (*on_update)(void *arg, const struct xds_update *u);
-    /* The stream is up (first response arrived) or lost; text: why. */
+    /* The stream is up (the first response arrived, or the server has nothing new for us and the
+     * connection stands) or lost; text: why. Not from inside ads_create or ads_destroy. */
     void (*on_connected)(void *arg, bool is_connected, const char *text);
     void *arg;
 };

@@ -42,6 +42,7 @@ struct grpc_stream {
     grpc_slice details;
     const char *error_string;
     struct list queue; /* outgoing, behind the one being sent */
+    size_t queued;
     bool is_sending, is_over, is_abandoned;
 };
 
@@ -95,6 +96,7 @@ static void send_next(struct grpc_stream *s)
         return;
     struct outgoing *o = container_of(s->queue.next, struct outgoing, node);
     list_del(&o->node);
+    s->queued--;
     grpc_op op;
     memset(&op, 0, sizeof(op));
     op.op = GRPC_OP_SEND_MESSAGE;
@@ -243,7 +245,13 @@ static void stream_send(struct grpc_stream *s, struct str bytes)
     o->bytes = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);
     list_add_tail(&s->queue, &o->node);
+    s->queued++;
     send_next(s);
+}
+
+static size_t stream_queued(const struct grpc_stream *s)
+{
+    return s->queued;
 }
 
 static void stream_close(struct grpc_stream **s)
@@ -271,9 +279,10 @@ static grpc_channel *create_channel(const struct grpc_client_options *o)
     args[n++] = int_arg(GRPC_ARG_ENABLE_RETRIES, 0);
     args[n++] = int_arg(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
     args[n++] = int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    /* The stream's own backoff decides when to try again; the channel's must not add to it. */
+    /* The stream's own backoff decides when to try again; the channel's must not add to it. The
+     * "minimum" is how long one attempt to connect may take. */
     args[n++] = int_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-    args[n++] = int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 200);
+    args[n++] = int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20000);
     args[n++] = int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
     args[n++] = int_arg("grpc.client_idle_timeout_ms", INT_MAX);
     args[n++] = int_arg(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 20);
@@ -322,6 +331,11 @@ static void client_destroy(struct grpc_client **client)
     *client = NULL;
 }
 
+static bool client_is_ready(struct grpc_client *c)
+{
+    return grpc_channel_check_connectivity_state(c->channel, 0) == GRPC_CHANNEL_READY;
+}
+
 __attribute__((visibility("default"))) extern const struct grpc_face remora_grpc_face;
 
 const struct grpc_face remora_grpc_face = {
@@ -329,7 +343,9 @@ const struct grpc_face remora_grpc_face = {
     &post,
     client_create,
     client_destroy,
+    client_is_ready,
     stream_open,
     stream_send,
+    stream_queued,
     stream_close,
 };

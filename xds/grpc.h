@@ -43,6 +43,8 @@ int grpc_client_create(const struct grpc_client_options *o, struct grpc_client *
                        struct error *err);
 /* Streams must be closed (no callback comes any more). Waits for gRPC's end. */
 void grpc_client_destroy(struct grpc_client **c);
+/* Whether the connection stands. */
+bool grpc_client_is_ready(struct grpc_client *c);
 
 /* method: "/package.Service/Method". Never calls back from inside. */
 struct grpc_stream *grpc_stream_open(struct grpc_client *c, const char *method,
@@ -50,6 +52,8 @@ struct grpc_stream *grpc_stream_open(struct grpc_client *c, const char *method,
                                      const struct grpc_stream_ops *ops);
 /* Queues a message; order is kept. */
 void grpc_stream_send(struct grpc_stream *s, struct str bytes);
+/* Messages that wait for the server to read. */
+size_t grpc_stream_queued(const struct grpc_stream *s);
 /* Cancels; no callback follows and s is gone for the caller. */
 void grpc_stream_close(struct grpc_stream **s);
 

@@ -14,10 +14,12 @@ struct grpc_face {
     int (*client_create)(const struct grpc_client_options *o, struct grpc_client **c_r,
                          struct error *err);
     void (*client_destroy)(struct grpc_client **c);
+    bool (*client_is_ready)(struct grpc_client *c);
     struct grpc_stream *(*stream_open)(struct grpc_client *c, const char *method,
                                        const struct grpc_metadatum *metadata, size_t metadata_n,
                                        const struct grpc_stream_ops *ops);
     void (*stream_send)(struct grpc_stream *s, struct str bytes);
+    size_t (*stream_queued)(const struct grpc_stream *s);
     void (*stream_close)(struct grpc_stream **s);
 };
 

@@ -23,6 +23,11 @@ void grpc_client_destroy(struct grpc_client **c)
         face->client_destroy(c);
 }
 
+bool grpc_client_is_ready(struct grpc_client *c)
+{
+    return face->client_is_ready(c);
+}
+
 struct grpc_stream *grpc_stream_open(struct grpc_client *c, const char *method,
                                      const struct grpc_metadatum *metadata, size_t metadata_n,
                                      const struct grpc_stream_ops *ops)
@@ -33,6 +38,11 @@ struct grpc_stream *grpc_stream_open(struct grpc_client *c, const char *method,
 void grpc_stream_send(struct grpc_stream *s, struct str bytes)
 {
     face->stream_send(s, bytes);
+}
+
+size_t grpc_stream_queued(const struct grpc_stream *s)
+{
+    return face->stream_queued(s);
 }
 
 void grpc_stream_close(struct grpc_stream **s)
