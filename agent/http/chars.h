@@ -16,8 +16,8 @@
 enum {
     CHAR_TOKEN = 1,  /* tchar */
     CHAR_VALUE = 2,  /* field-value: VCHAR, obs-text, SP, HTAB */
-    CHAR_TARGET = 4, /* request-target: visible ASCII */
-    CHAR_HOST = 8,   /* reg-name, IP literal and port, without userinfo */
+    CHAR_TARGET = 4, /* request-target: visible ASCII but '#', whose fragment has no place there */
+    CHAR_HOST = 8,   /* reg-name */
     CHAR_UNRESERVED = 16,
 };
 
@@ -90,6 +90,7 @@ static inline const char *chars_skip_target(const char *p, const char *end)
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
         __m128i ok = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8(0x20)),
                                    _mm_cmplt_epi8(x, _mm_set1_epi8(0x7f)));
+        ok = _mm_andnot_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('#')), ok);
         unsigned bad = ~(unsigned)_mm_movemask_epi8(ok) & 0xffff;
         if (bad)
             return p + __builtin_ctz(bad);
@@ -110,22 +111,103 @@ static inline uint64_t chars_lower8(uint64_t x)
     return x | upper >> 2;
 }
 
+static inline uint64_t chars_load8(const char *p)
+{
+    uint64_t x;
+    memcpy(&x, p, 8);
+    return x;
+}
+
+static inline uint32_t chars_load4(const char *p)
+{
+    uint32_t x;
+    memcpy(&x, p, 4);
+    return x;
+}
+
+/* memcpy for the lengths of names and values: mostly short, so that a call would cost more than
+ * the copy. Blocks overlap at the end. */
+static inline void chars_copy(char *to, const char *from, size_t n)
+{
+    if (n > 64) {
+        memcpy(to, from, n);
+    } else if (n >= 16) {
+        for (size_t i = 0; i + 16 < n; i += 16)
+            memcpy(to + i, from + i, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            to[i] = from[i];
+    }
+}
+
+/* The same for equality. */
+static inline bool chars_eq(const char *a, const char *b, size_t n)
+{
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8)
+            if (chars_load8(a + i) != chars_load8(b + i))
+                return false;
+        return chars_load8(a + n - 8) == chars_load8(b + n - 8);
+    }
+    if (n >= 4)
+        return chars_load4(a) == chars_load4(b) && chars_load4(a + n - 4) == chars_load4(b + n - 4);
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
+/* Copies in blocks of sixteen, so that up to fifteen bytes behind both runs are touched: the
+ * caller knows that they are there. */
+static inline void chars_copy_loose(char *to, const char *from, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16)
+        memcpy(to + i, from + i, 16);
+}
+
+static inline void chars_lower_copy_loose(char *to, const char *from, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+#ifdef __SSE2__
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(from + i));
+        __m128i upper = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('A' - 1)),
+                                      _mm_cmplt_epi8(x, _mm_set1_epi8('Z' + 1)));
+        x = _mm_or_si128(x, _mm_and_si128(upper, _mm_set1_epi8(0x20)));
+        _mm_storeu_si128((__m128i *)(void *)(to + i), x);
+#else
+        uint64_t x[2] = {chars_lower8(chars_load8(from + i)),
+                         chars_lower8(chars_load8(from + i + 8))};
+        memcpy(to + i, x, 16);
+#endif
+    }
+}
+
 static inline void chars_lower_copy(char *to, const char *from, size_t n)
 {
     uint64_t x;
-    if (n < 8) {
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8) {
+            x = chars_lower8(chars_load8(from + i));
+            memcpy(to + i, &x, 8);
+        }
+        x = chars_lower8(chars_load8(from + n - 8));
+        memcpy(to + n - 8, &x, 8);
+    } else if (n >= 4) {
+        x = chars_lower8((uint64_t)chars_load4(from) << 32 | chars_load4(from + n - 4));
+        uint32_t first = (uint32_t)(x >> 32), last = (uint32_t)x;
+        memcpy(to, &first, 4);
+        memcpy(to + n - 4, &last, 4);
+    } else {
         for (size_t i = 0; i < n; i++)
             to[i] = (char)(from[i] >= 'A' && from[i] <= 'Z' ? from[i] + 32 : from[i]);
-        return;
     }
-    for (size_t i = 0; i + 8 < n; i += 8) {
-        memcpy(&x, from + i, 8);
-        x = chars_lower8(x);
-        memcpy(to + i, &x, 8);
-    }
-    memcpy(&x, from + n - 8, 8);
-    x = chars_lower8(x);
-    memcpy(to + n - 8, &x, 8);
 }
 
 #endif

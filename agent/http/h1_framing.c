@@ -46,10 +46,11 @@ void h1_store_target(struct h1_facts *facts, struct headers *out)
             facts->target_error = H1_ERROR_INVALID_URL;
         else
             headers_add_id(out, HDR_AUTHORITY, target);
-    } else if (uri_has_fragment(target)) {
-        facts->target_error = H1_ERROR_INVALID_URL;
     } else if (target.p[0] == '/' || (str_is(target, "*") && str_is(facts->method, "OPTIONS"))) {
         headers_add_id(out, HDR_PATH, target);
+        /* Host is going to fill it in, at its place before the ordinary fields. */
+        headers_add_id(out, HDR_AUTHORITY, STR(""));
+        facts->is_host_wanted = true;
     } else {
         facts->target_error = store_absolute(facts, out);
     }
@@ -202,10 +203,15 @@ static void drop_h2c(struct headers *out)
     headers_remove(out, STR("http2-settings"));
 }
 
-void h1_read_connection(struct h1_parser *p, struct headers *out)
+void h1_read_connection(struct h1_parser *p, const struct h1_facts *facts, struct headers *out)
 {
     struct connection_options o = {0};
-    struct str value;
+    struct str value = facts->connection;
+    if (facts->connections == 1 && str_eq(value, STR("keep-alive")) &&
+        !headers_find(out, HDR_UPGRADE)) {
+        p->keep_alive = true;
+        return;
+    }
     for (size_t k = 0; (value = nth_connection(out, k)).p; k++) {
         if (!read_options(p, value, &o, out)) {
             h1_fail(p, H1_ERROR_CONNECTION_HEADER);

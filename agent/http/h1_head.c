@@ -38,8 +38,7 @@ const char *h1_scan_field(struct h1_parser *p, const char *at, const char *end, 
     if (*stop != ':' || stop == at)
         return fail(p, H1_ERROR_CODEC);
     f->name = (struct str){at, (size_t)(stop - at)};
-    at = stop + 1;
-    while (at < end && (*at == ' ' || *at == '\t'))
+    for (at = stop + 1; at < end && (*at == ' ' || *at == '\t');)
         at++;
     stop = chars_skip_value(at, end);
     if (stop == end)
@@ -178,12 +177,14 @@ static bool is_tab_behind(struct str value)
     return *p == '\t';
 }
 
-static void note_field(struct h1_facts *facts, enum hdr id, struct str value)
+static void note_field(struct h1_facts *facts, enum hdr id, struct str value, struct headers *out)
 {
     switch (id) {
     case HDR_HOST:
         facts->hosts++;
         facts->host = value;
+        if (facts->is_host_wanted)
+            headers_move_last(out, HDR_AUTHORITY);
         break;
     case HDR_CONTENT_LENGTH:
         facts->content_lengths++;
@@ -196,7 +197,8 @@ static void note_field(struct h1_facts *facts, enum hdr id, struct str value)
         facts->is_odd |= is_tab_behind(value);
         break;
     case HDR_CONNECTION:
-        facts->has_connection = true;
+        facts->connections++;
+        facts->connection = value;
         break;
     default:
         break;
@@ -217,10 +219,12 @@ static const char *store_fields(struct h1_parser *p, const char *at, const char 
         at = h1_scan_field(p, at, end, &f);
         if (!at || !count_field(p))
             return NULL;
-        if (out) {
-            headers_add(out, f.name, f.value);
-            note_field(facts, out->v[out->n - 1].id, f.value);
-        }
+        if (!out)
+            continue;
+        headers_add_wire(out, f.name, f.value, end);
+        enum hdr id = out->v[out->n - 1].id;
+        if (id != HDR_OTHER)
+            note_field(facts, id, f.value, out);
     }
 }
 
@@ -233,11 +237,9 @@ static void settle_host(struct h1_parser *p, struct h1_facts *facts, struct head
         h1_fail(p, H1_ERROR_MISSING_HOST);
     else if (facts->hosts && !uri_authority_is_valid(facts->host))
         h1_fail(p, H1_ERROR_CODEC);
-    if (p->state == H1_FAILED || !facts->hosts)
-        return;
-    if (!headers_find(out, HDR_AUTHORITY))
-        headers_add_id(out, HDR_AUTHORITY, facts->host);
-    headers_remove_id(out, HDR_HOST);
+    /* HTTP/1.0 may do without; Host beside an authority in the target has done its duty. */
+    if (p->state != H1_FAILED && facts->is_host_wanted != !!facts->hosts)
+        headers_remove_id(out, facts->hosts ? HDR_HOST : HDR_AUTHORITY);
 }
 
 static void finish_request(struct h1_parser *p, struct h1_facts *facts, struct headers *out)
@@ -261,8 +263,8 @@ static void finish_head(struct h1_parser *p, struct h1_facts *facts, struct head
         h1_fail(p, H1_ERROR_CODEC);
     if (p->state != H1_FAILED)
         h1_decide_framing(p, facts, out);
-    if (p->state != H1_FAILED && facts->has_connection)
-        h1_read_connection(p, out);
+    if (p->state != H1_FAILED && facts->connections)
+        h1_read_connection(p, facts, out);
     if (p->body == H1_BODY_UNTIL_CLOSE)
         p->keep_alive = false;
 }

@@ -10,11 +10,12 @@ struct h1_field {
 
 /* What the head says about framing and persistence, collected while its fields are stored. */
 struct h1_facts {
-    struct str method, target, host, content_length, transfer_encoding;
-    unsigned hosts, content_lengths, transfer_encodings, status;
+    struct str method, target, host, content_length, transfer_encoding, connection;
+    unsigned hosts, content_lengths, transfer_encodings, connections, status;
     enum h1_error target_error;
-    bool is_connect, has_connection;
-    bool is_odd; /* a framing field is spelled so that parsers differ about it */
+    bool is_connect;
+    bool is_host_wanted; /* the target has no authority of its own */
+    bool is_odd;         /* a framing field is spelled so that parsers differ about it */
 };
 
 /* Returns 0 so that callers can `return h1_fail(...)`. */
@@ -33,7 +34,7 @@ void h1_store_target(struct h1_facts *facts, struct headers *out);
 /* Decides on the body, or fails. */
 void h1_decide_framing(struct h1_parser *p, struct h1_facts *facts, struct headers *out);
 /* Reads the connection header fields; removes what a request's fields nominate, or fails. */
-void h1_read_connection(struct h1_parser *p, struct headers *out);
+void h1_read_connection(struct h1_parser *p, const struct h1_facts *facts, struct headers *out);
 size_t h1_parse_chunked(struct h1_parser *p, struct str in, struct str *data_r);
 
 #endif

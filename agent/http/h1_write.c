@@ -88,8 +88,7 @@ const char *h1_reason(unsigned status)
 
 static inline char *put(char *to, struct str s)
 {
-    if (s.n)
-        memcpy(to, s.p, s.n);
+    chars_copy(to, s.p, s.n);
     return to + s.n;
 }
 
@@ -103,15 +102,22 @@ static bool is_pseudo(const struct headers *h, const struct header *e)
     return e->name_len && h->bytes[e->name_off] == ':';
 }
 
-/* Name and value as one field line; a field that is not one is left out. */
-static inline char *put_field(char *to, struct str name, struct str value)
+static inline bool is_value(struct str s)
 {
-    if (!header_name_is_valid(name) || !header_value_is_valid(value))
+    return chars_skip_value(s.p, s.p + s.n) == s.p + s.n;
+}
+
+/* Name and value as one field line; a field that is not one is left out. */
+static inline char *put_field(char *to, const struct headers *h, const struct header *e)
+{
+    struct str name = header_name(h, e), value = header_value(h, e);
+    if ((e->id == HDR_OTHER && !header_name_is_valid(name)) || !is_value(value))
         return to;
     to = put(to, name);
-    to = put(to, STR(": "));
-    to = put(to, value);
-    return put(to, STR("\r\n"));
+    memcpy(to, ": ", 2);
+    to = put(to + 2, value);
+    memcpy(to, "\r\n", 2);
+    return to + 2;
 }
 
 static char *put_fields(char *to, const struct headers *h, enum hdr skip)
@@ -119,7 +125,7 @@ static char *put_fields(char *to, const struct headers *h, enum hdr skip)
     for (size_t i = 0; i < h->n; i++) {
         const struct header *e = &h->v[i];
         if (!is_pseudo(h, e) && (e->id != skip || skip == HDR_OTHER))
-            to = put_field(to, header_name(h, e), header_value(h, e));
+            to = put_field(to, h, e);
     }
     return put(to, STR("\r\n"));
 }

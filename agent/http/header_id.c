@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "http/chars.h"
 #include "http/headers.h"
 
 enum { SLOTS = 256 };
@@ -13,7 +14,12 @@ static const struct str names[HDR_COUNT] = {[HDR_OTHER] = {"", 0},
 #undef X
 };
 
-static uint8_t slots[SLOTS]; /* enum hdr; HDR_OTHER: free */
+static struct slot {
+    const char *name;
+    uint32_t n; /* 0: free */
+    uint32_t id;
+} slots[SLOTS];
+
 static_assert(HDR_COUNT < SLOTS / 2, "probing needs free slots");
 
 static inline unsigned slot_of(struct str s)
@@ -26,9 +32,9 @@ __attribute__((constructor)) static void fill_slots(void)
 {
     for (unsigned id = 1; id < HDR_COUNT; id++) {
         unsigned i = slot_of(names[id]);
-        while (slots[i])
+        while (slots[i].n)
             i = (i + 1) & (SLOTS - 1);
-        slots[i] = (uint8_t)id;
+        slots[i] = (struct slot){names[id].p, (uint32_t)names[id].n, id};
     }
 }
 
@@ -36,9 +42,9 @@ enum hdr header_id(struct str lower_name)
 {
     if (!lower_name.n)
         return HDR_OTHER;
-    for (unsigned i = slot_of(lower_name); slots[i]; i = (i + 1) & (SLOTS - 1))
-        if (str_eq(names[slots[i]], lower_name))
-            return (enum hdr)slots[i];
+    for (unsigned i = slot_of(lower_name); slots[i].n; i = (i + 1) & (SLOTS - 1))
+        if (slots[i].n == lower_name.n && chars_eq(slots[i].name, lower_name.p, lower_name.n))
+            return (enum hdr)slots[i].id;
     return HDR_OTHER;
 }
 

@@ -15,6 +15,7 @@ enum {
     BYTES_MAX = 1 << 28,
     ENTRIES_MAX = 1 << 20,
     BYTES_MIN = 1024,
+    ENTRIES_MIN = 16,
 };
 
 static_assert(HDR_COUNT <= 64, "headers.present is one 64 bit word");
@@ -41,21 +42,18 @@ void headers_copy(struct headers *dst, const struct headers *src)
         headers_add(dst, header_name(src, &src->v[i]), header_value(src, &src->v[i]));
 }
 
-static uint32_t put_at(char *to, size_t *n, const char *from, size_t len)
+static inline uint32_t put_at(char *to, size_t *n, const char *from, size_t len)
 {
     size_t at = *n;
-    if (len)
-        memcpy(to + at, from, len);
+    chars_copy(to + at, from, len);
     *n = at + len;
     return (uint32_t)at;
 }
 
-/* Makes room for `need` more bytes. The old area, if it was left, is returned for the caller to
- * free once it has copied what may lie in there. */
-static char *reserve_bytes(struct headers *h, size_t need)
+/* Makes room for `need` more bytes. The old area is returned for the caller to free once it has
+ * copied what may lie in there. */
+static char *grow_bytes(struct headers *h, size_t need)
 {
-    if (h->bytes_cap - h->bytes_n >= need)
-        return NULL;
     char *old = h->bytes;
     size_t cap = h->bytes_cap ? h->bytes_cap : BYTES_MIN;
     bool is_mostly_dead = h->bytes_n - h->live >= h->bytes_n / 2;
@@ -79,12 +77,25 @@ static char *reserve_bytes(struct headers *h, size_t need)
     return old;
 }
 
-static bool has_room(const struct headers *h, size_t need)
+/* Room for an entry of `need` bytes; false when the map is as large as it may get. *old_r as
+ * above, or NULL. */
+static inline bool reserve(struct headers *h, size_t need, char **old_r)
 {
-    return need <= BYTES_MAX && h->live + need <= BYTES_MAX && h->n < ENTRIES_MAX;
+    *old_r = NULL;
+    if (__builtin_expect(h->n == h->v_cap, 0)) {
+        if (h->n >= ENTRIES_MAX)
+            return false;
+        mem_grow((void **)&h->v, &h->v_cap, h->n ? h->n + 1 : ENTRIES_MIN, sizeof(*h->v));
+    }
+    if (__builtin_expect(h->bytes_cap - h->bytes_n < need, 0)) {
+        if (need > BYTES_MAX || h->live + need > BYTES_MAX)
+            return false;
+        *old_r = grow_bytes(h, need);
+    }
+    return true;
 }
 
-static uint32_t append(struct headers *h, struct str s)
+static inline uint32_t append(struct headers *h, struct str s)
 {
     return put_at(h->bytes, &h->bytes_n, s.p, s.n);
 }
@@ -97,11 +108,10 @@ static size_t pseudo_count(const struct headers *h)
     return n;
 }
 
-/* Opens a gap at index `at` of the entries. */
-static struct header *insert_entry(struct headers *h, size_t at)
+/* A new entry at the end, or for pseudo headers before the ordinary ones. */
+static inline struct header *new_entry(struct headers *h, bool is_pseudo)
 {
-    if (h->n == h->v_cap)
-        mem_grow((void **)&h->v, &h->v_cap, h->n ? h->n + 1 : 16, sizeof(*h->v));
+    size_t at = is_pseudo ? pseudo_count(h) : h->n;
     if (at < h->n)
         memmove(&h->v[at + 1], &h->v[at], (h->n - at) * sizeof(*h->v));
     h->n++;
@@ -110,25 +120,48 @@ static struct header *insert_entry(struct headers *h, size_t at)
 
 static void add_entry(struct headers *h, struct str name, enum hdr id, struct str value)
 {
-    if (!has_room(h, name.n + value.n))
+    char *old;
+    if (!reserve(h, name.n + value.n, &old))
         return;
-    char *old = reserve_bytes(h, name.n + value.n);
     uint32_t name_off = (uint32_t)h->bytes_n;
     chars_lower_copy(h->bytes + name_off, name.p, name.n);
     h->bytes_n += name.n;
     if (id == HDR_OTHER)
         id = header_id((struct str){h->bytes + name_off, name.n});
-    bool is_pseudo = name.n && name.p[0] == ':';
-    struct header *e = insert_entry(h, is_pseudo ? pseudo_count(h) : h->n);
-    *e = (struct header){.name_off = name_off,
-                         .value_off = append(h, value),
-                         .name_len = (uint32_t)name.n,
-                         .value_len = (uint32_t)value.n,
-                         .id = (uint16_t)id};
+    struct header *e = new_entry(h, name.n && name.p[0] == ':');
+    e->name_off = name_off;
+    e->name_len = (uint32_t)name.n;
+    e->value_off = append(h, value);
+    e->value_len = (uint32_t)value.n;
+    e->id = (uint16_t)id;
     h->live += name.n + value.n;
     h->present |= 1ull << id;
     if (old)
         mem_free(old);
+}
+
+void headers_add_wire(struct headers *h, struct str name, struct str value, const char *end)
+{
+    /* Both runs lie before `end`, value last: with sixteen bytes to spare behind it, whole blocks
+     * can be read, and written if the map has them to spare too. */
+    size_t need = name.n + value.n;
+    if (h->n == h->v_cap || h->bytes_cap - h->bytes_n < need + 16 ||
+        (size_t)(end - value.p) < value.n + 16) {
+        headers_add(h, name, value);
+        return;
+    }
+    char *to = h->bytes + h->bytes_n;
+    chars_lower_copy_loose(to, name.p, name.n);
+    chars_copy_loose(to + name.n, value.p, value.n);
+    enum hdr id = header_id((struct str){to, name.n});
+    h->v[h->n++] = (struct header){.name_off = (uint32_t)h->bytes_n,
+                                   .value_off = (uint32_t)(h->bytes_n + name.n),
+                                   .name_len = (uint32_t)name.n,
+                                   .value_len = (uint32_t)value.n,
+                                   .id = (uint16_t)id};
+    h->bytes_n += need;
+    h->live += need;
+    h->present |= 1ull << id;
 }
 
 void headers_add(struct headers *h, struct str name, struct str value)
@@ -151,9 +184,9 @@ static void set_value(struct headers *h, struct header *e, struct str value)
         e->value_len = (uint32_t)value.n;
         return;
     }
-    if (!has_room(h, value.n))
+    char *old;
+    if (!reserve(h, value.n, &old))
         return;
-    char *old = reserve_bytes(h, value.n);
     e = &h->v[index];
     h->live += value.n - e->value_len;
     e->value_off = append(h, value);
@@ -246,6 +279,18 @@ size_t headers_remove(struct headers *h, struct str name)
 size_t headers_remove_id(struct headers *h, enum hdr id)
 {
     return remove_all(h, id, header_id_name(id));
+}
+
+void headers_move_last(struct headers *h, enum hdr id)
+{
+    const struct header *last = &h->v[h->n - 1];
+    struct header *to = find(h, id, STR_NULL);
+    h->live -= to->value_len + last->name_len;
+    to->value_off = last->value_off;
+    to->value_len = last->value_len;
+    h->n--;
+    if (last->id != HDR_OTHER && !(last->id == id))
+        h->present &= ~(1ull << last->id);
 }
 
 const struct header *headers_find(const struct headers *h, enum hdr id)

@@ -107,6 +107,13 @@ void headers_set_id(struct headers *h, enum hdr id, struct str value);
 size_t headers_remove(struct headers *h, struct str name);
 size_t headers_remove_id(struct headers *h, enum hdr id);
 
+/* For the HTTP/1 parser: like headers_add for an ordinary field that lies in an input up to
+ * `end`, outside the map, its value behind its name. */
+void headers_add_wire(struct headers *h, struct str name, struct str value, const char *end);
+/* For the HTTP/1 parser: takes away the last entry, the only one of its name; its value becomes
+ * that of the first entry of `id`, which is there. */
+void headers_move_last(struct headers *h, enum hdr id);
+
 /* Sum of name and value lengths: what limits and proxy_get_header_map_size count. */
 static inline size_t headers_byte_size(const struct headers *h)
 {

@@ -79,26 +79,26 @@ static bool is_ip_literal(struct str s)
     return true;
 }
 
-static bool is_reg_name(struct str s)
-{
-    const char *end = s.p + s.n;
-    for (const char *p = s.p; p < end; p++)
-        if (!char_is(*p, CHAR_HOST) || *p == '[' || *p == ']')
-            return false;
-    return s.n > 0;
-}
-
 bool uri_authority_is_valid(struct str authority)
 {
-    size_t n = host_length(authority);
-    struct str host = {authority.p, n};
+    const char *end = authority.p + authority.n, *host_end;
     uint16_t port;
-    if (!n || !(host.p[0] == '[' ? is_ip_literal(host) : is_reg_name(host)))
+    if (!authority.n)
         return false;
-    if (n == authority.n)
+    if (authority.p[0] == '[') {
+        struct str host = uri_cut_port(authority);
+        if (!is_ip_literal(host))
+            return false;
+        host_end = host.p + host.n;
+    } else {
+        host_end = chars_skip(authority.p, end, CHAR_HOST);
+        if (host_end == authority.p)
+            return false;
+    }
+    if (host_end == end)
         return true;
-    struct str digits = {authority.p + n + 1, authority.n - n - 1};
-    return authority.p[n] == ':' && parse_port(digits, &port);
+    struct str digits = {host_end + 1, (size_t)(end - host_end) - 1};
+    return *host_end == ':' && parse_port(digits, &port);
 }
 
 void uri_lower(char *p, size_t n)

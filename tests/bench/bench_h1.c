@@ -17,14 +17,14 @@
 
 enum { MESSAGES = 50000, ROUNDS_MAX = 101 };
 
-static const char request[] = "GET /api/v1/items/12345?color=blue&size=42 HTTP/1.1\r\n"
+static const char request[] = "GET /api/v1/items?color=blue&size=4 HTTP/1.1\r\n"
                               "Host: shop.example.com:8080\r\n"
                               "User-Agent: curl/7.88.1\r\n"
                               "Accept: application/json\r\n"
                               "X-Request-Id: 0f5c1c2e-7d0b-4f2e-9a57-1f5d3c1a2b3c\r\n"
                               "X-Forwarded-For: 10.1.2.3\r\n"
                               "Connection: keep-alive\r\n"
-                              "Cookie: a=b; c=defg\r\n\r\n";
+                              "Cookie: a=b; c=def\r\n\r\n";
 
 static double now_ns(void)
 {

@@ -141,6 +141,8 @@ static const struct row smuggling[] = {
     {"coding chunked, identity", STR(POST "transfer-encoding: chunked, identity\r\n\r\n"),
      BAD_CODING},
     {"coding chunked twice", STR(POST "transfer-encoding: chunked, chunked\r\n\r\n"), BAD_CODING},
+    {"coding with a tab behind", STR(POST "transfer-encoding: chunked\t\r\n\r\n"), CODEC},
+    {"length with a tab behind", STR(POST "content-length: 5\t\r\n\r\nhello"), CODEC},
     {"coding in two fields",
      STR(POST "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n"), BAD_CODING},
     {"coding with a parameter", STR(POST "transfer-encoding: chunked;q=1\r\n\r\n"), BAD_CODING},
