@@ -71,6 +71,9 @@ struct rollout_ops {
      * configuration: the late answer upstream. May be NULL. */
     void (*failed_late)(void *arg, const char *slot, const struct error *err);
     void *arg;
+    /* A configuration whose failure was reported became live after all (a download that was
+     * retried): what waits for the slot may go on. May be NULL. */
+    void (*live_late)(void *arg, const char *slot);
 };
 
 int rollout_create(struct loop *loop, const struct rollout_options *o,

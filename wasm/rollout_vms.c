@@ -225,9 +225,12 @@ void rollout_installed(struct rollout *r, uint64_t ticket, unsigned worker)
     if (is_first || is_back)
         version_begin_probation(v);
     if (is_first) {
+        bool is_late = v->is_answered && !v->is_rollback;
         v->attempts = 0;
         version_answer(v, NULL);
         slot_forget_rollback(v->slot, v);
+        if (is_late && r->ops.live_late)
+            r->ops.live_late(r->ops.arg, v->slot->name);
     }
 }
 
