@@ -9,6 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <pthread.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -362,6 +364,39 @@ static void test_small_heap_survives_traps(void **state)
     vm_destroy(&small);
 }
 
+/* V8 knows only about the main thread's stack unless told. */
+static void *recurse_on_small_stack(void *arg)
+{
+    vm_attach(arg);
+    static enum vm_result results[2];
+    results[0] = call("recurse", 0, 0, NULL);
+    results[1] = call("call_fetch", 60, 0, NULL);
+    vm_detach(arg);
+    return results;
+}
+
+static void test_small_stack(void **state)
+{
+    (void)state;
+    struct vm_inst *mine = inst;
+    struct vm *one;
+    pthread_attr_t attr;
+    pthread_t thread;
+    void *results;
+    setup_inst(&one, &inst, NULL);
+    vm_detach(one);
+    guest_host_take_signals();
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 256 << 10);
+    assert_int_equal(pthread_create(&thread, &attr, recurse_on_small_stack, one), 0);
+    pthread_join(thread, &results);
+    pthread_attr_destroy(&attr);
+    inst = mine;
+    assert_int_equal(((enum vm_result *)results)[0], VM_TRAPPED);
+    assert_int_equal(((enum vm_result *)results)[1], VM_OK);
+    vm_destroy(&one);
+}
+
 static void put_u32(struct sbuf *b, uint32_t v)
 {
     for (; v >= 0x80; v >>= 7)
@@ -450,6 +485,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_imported_memory_and_table),
         cmocka_unit_test(test_late_kills_hit_no_other_call),
         cmocka_unit_test(test_small_heap_survives_traps),
+        cmocka_unit_test(test_small_stack),
         cmocka_unit_test(test_full_heap_fails_the_instance),
         cmocka_unit_test(test_compile_refuses_what_is_no_module),
     };
