@@ -39,8 +39,11 @@ union vm_val {
 };
 
 struct vm_engine_options {
-    unsigned table_max;      /* elements of any one table, process-wide backstop */
-    unsigned memory_pages;   /* 64 KiB pages of any one memory, process-wide backstop */
+    unsigned table_max;    /* elements of any one table, process-wide backstop */
+    unsigned memory_pages; /* 64 KiB pages of any one memory, process-wide backstop */
+    /* Explicit bounds checks instead of guard regions: where address space is limited (RLIMIT_AS;
+     * a memory reserves 10 GiB with guards), and where V8 has no trap handler (then by itself). */
+    bool no_trap_handler;
     const char *extra_flags; /* more V8 flags, for tests and diagnosis; NULL: none */
 };
 

@@ -15,6 +15,7 @@ thread_local struct vm_inst *vm_v8_running __attribute__((tls_model("initial-exe
 thread_local struct vm *vm_v8_entered __attribute__((tls_model("initial-exec")));
 
 v8::Platform *vm_v8_platform;
+bool vm_v8_has_guards;
 std::atomic<uint64_t> vm_v8_terminations;
 
 static std::atomic<uint64_t> vms_created, vms_active;
@@ -47,6 +48,7 @@ static void kill_isolate(void *isolate)
 
 static int engine_start(const struct vm_engine_options *o, struct error *err)
 {
+    (void)err;
     if (vm_v8_platform)
         return 0;
     struct sbuf flags = {};
@@ -58,8 +60,7 @@ static int engine_start(const struct vm_engine_options *o, struct error *err)
     platform->CallOnWorkerThread(std::make_unique<NiceTask>());
     v8::V8::InitializePlatform(platform);
     /* V8's own SIGSEGV handler passes on what is no guest's fault. */
-    if (!v8::V8::EnableWebAssemblyTrapHandler(true))
-        return error_set(err, ERR_INTERNAL, "V8 cannot install its trap handler");
+    vm_v8_has_guards = !o->no_trap_handler && v8::V8::EnableWebAssemblyTrapHandler(true);
     v8::V8::Initialize();
     watchdog_open(kill_isolate);
     vm_v8_platform = platform;

@@ -85,6 +85,8 @@ extern thread_local struct vm_inst *vm_v8_running __attribute__((tls_model("init
 extern thread_local struct vm *vm_v8_entered __attribute__((tls_model("initial-exec")));
 
 extern v8::Platform *vm_v8_platform;
+/* With guard regions a memory never moves. */
+extern bool vm_v8_has_guards;
 extern std::atomic<uint64_t> vm_v8_terminations;
 
 /* Makes vm's isolate the entered one of this thread; vm is attached. */

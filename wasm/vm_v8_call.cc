@@ -142,7 +142,7 @@ void vm_v8_refresh_memory(struct vm_inst *inst)
 uint8_t *vm_v8_mem(struct vm_inst *inst, uint32_t off, uint32_t n)
 {
     uint64_t end = (uint64_t)off + n;
-    if (__builtin_expect(end > inst->mem_size, 0)) {
+    if (__builtin_expect(end > inst->mem_size || !vm_v8_has_guards, 0)) {
         vm_v8_refresh_memory(inst);
         if (end > inst->mem_size)
             return nullptr;

@@ -64,7 +64,7 @@ int main(int argc, char **argv)
     struct vm_inst *inst;
     void *bytes = guest_host_read(argv[1], &n);
     uint64_t t = clock_mono_ns();
-    guest_host_start_engine(NULL);
+    guest_host_start_engine(false, NULL);
     printf("start of the engine %32.2f ms\n", ms_since(&t));
     if (vm_module_compile(bytes, n, &module, &err) != 0)
         return 1;

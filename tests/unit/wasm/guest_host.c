@@ -102,11 +102,13 @@ void *guest_host_read(const char *path, size_t *n_r)
 
 static struct sigaction engine_sigsegv;
 
-void guest_host_start_engine(const char *extra_flags)
+void guest_host_start_engine(bool no_trap_handler, const char *extra_flags)
 {
     struct error err = {0};
-    struct vm_engine_options o = {
-        .table_max = 10000, .memory_pages = 1024, .extra_flags = extra_flags};
+    struct vm_engine_options o = {.table_max = 10000,
+                                  .memory_pages = 1024,
+                                  .no_trap_handler = no_trap_handler,
+                                  .extra_flags = extra_flags};
     if (vm_engine_start(&o, &err) != 0) {
         fprintf(stderr, "%s\n", err.text);
         abort();

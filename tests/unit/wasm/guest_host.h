@@ -18,7 +18,7 @@ int32_t guest_host_sum(int32_t a);
 
 /* Starts the engine, once, before cmocka runs: cmocka takes SIGSEGV for itself in every test, and
  * V8's handler, which turns guests' out-of-bounds accesses into traps, has to be put back. */
-void guest_host_start_engine(const char *extra_flags);
+void guest_host_start_engine(bool no_trap_handler, const char *extra_flags);
 /* Puts V8's handler back; at the head of each test that calls guests. */
 void guest_host_take_signals(void);
 

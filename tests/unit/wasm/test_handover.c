@@ -244,6 +244,6 @@ int main(int argc, char **argv)
         wanted = argc > 2 ? argv[2] : "300";
     cycles = (unsigned)strtoul(wanted, NULL, 10);
     bytes = guest_host_read(guest_path, &bytes_n);
-    guest_host_start_engine("--compact-on-every-full-gc --stress-compaction");
+    guest_host_start_engine(false, "--compact-on-every-full-gc --stress-compaction");
     return cmocka_run_group_tests_name("handover", tests, NULL, NULL);
 }
