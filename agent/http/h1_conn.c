@@ -474,6 +474,7 @@ void h1_conn_init(struct h1_conn *h, struct hcm *hcm, struct downstream_info *do
     conn_init_accepted(&h->conn, hcm->env->loop, fd, &conn_ops);
     down->connection_id = h->conn.id;
     h->conn.high_water = hcm->buffer_limit;
+    h->conn.closes_on_early_eof = true;
     h->start_us = loop_now_us(hcm->env->loop);
     restart_idle(h);
     if (initial.n) {

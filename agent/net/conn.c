@@ -212,6 +212,8 @@ static void on_event(struct loop_io *io, uint32_t events)
     }
     if (may_read(c) && c->is_readable)
         read_some(c);
+    else if ((events & EPOLLRDHUP) && c->closes_on_early_eof && !c->is_connecting)
+        begin_close(c, CONN_CLOSED_REMOTE, 0);
     else if ((events & (EPOLLERR | EPOLLHUP)) && conn_is_open(c)) {
         int e = sock_error(io->fd);
         if (e || (events & EPOLLERR))

@@ -59,6 +59,7 @@ struct conn {
     uint8_t read_disabled; /* counter */
     bool is_connecting, is_readable, is_writable, is_eof, is_eof_told, is_above_high;
     bool is_half_closed, shutdown_pending, close_after_flush, is_closed, is_closing;
+    bool closes_on_early_eof; /* set by the user: the peer's FIN ends it also while not read */
     enum conn_close_cause cause;
     int saved_errno; /* of CONN_CLOSED_RESET and CONN_CONNECT_FAILED */
     struct loop_task task;
