@@ -118,6 +118,21 @@ static int set_static(struct bootstrap *b, const bootstrap_msg *m, const struct 
 
 /* ---- the whole ---- */
 
+/* Istio's bootstrap declares internal listeners; using one is refused where it happens. */
+static int check_extensions(const bootstrap_msg *m, struct error *err)
+{
+    for (size_t i = 0; i < m->n_bootstrap_extensions; i++) {
+        const Envoy__Config__Core__V3__TypedExtensionConfig *e = m->bootstrap_extensions[i];
+        struct str type = pb_any_type(e->typed_config);
+        if (!str_is(type, "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"))
+            return error_set(err, ERR_UNSUPPORTED,
+                             "bootstrap_extensions[%zu]: Didn't find a registered implementation "
+                             "for '%s' with type URL: '%.*s'",
+                             i, e->name, STR_ARG(type));
+    }
+    return 0;
+}
+
 /* Unknown fields of static resources were reported when the bootstrap was checked. */
 static void on_known(void *arg, const char *path)
 {
@@ -136,6 +151,8 @@ static int decode_all(struct bootstrap *b, struct decode *d, const bootstrap_msg
     if (!rc)
         rc = decode_ms(m->stats_flush_interval, STATS_FLUSH_INTERVAL_MS, "stats_flush_interval",
                        &b->stats_flush_interval_ms, err);
+    if (!rc)
+        rc = check_extensions(m, err);
     if (!rc)
         rc = set_static(b, m, o->allow_unknown_static_fields ? &known : NULL, err);
     return rc ? rc : bootstrap_set_sources(b, d, m, err);

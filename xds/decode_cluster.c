@@ -286,6 +286,18 @@ static int check_transport(const Envoy__Config__Core__V3__TransportSocket *t, st
     return error_set(err, ERR_UNSUPPORTED, "transport_socket: '%s' is not supported", t->name);
 }
 
+/* Istio puts its metadata exchange on clusters; it is accepted and does nothing, as on listeners.
+ */
+static int check_filters(const cluster_msg *m, struct error *err)
+{
+    for (size_t i = 0; i < m->n_filters; i++)
+        if (!str_is(pb_any_type(m->filters[i]->typed_config),
+                    "envoy.tcp.metadataexchange.config.MetadataExchange"))
+            return error_set(err, ERR_UNSUPPORTED, "filters[%zu]: '%s' is not supported", i,
+                             m->filters[i]->name);
+    return 0;
+}
+
 static int decode_fields(struct decode *d, const cluster_msg *m, struct conf_cluster *c,
                          struct error *err)
 {
@@ -310,6 +322,8 @@ static int decode_fields(struct decode *d, const cluster_msg *m, struct conf_clu
         rc = set_source(m, c, err);
     if (!rc)
         rc = check_transport(m->transport_socket, err);
+    if (!rc)
+        rc = check_filters(m, err);
     if (!rc)
         rc = set_eds(d, m, c, err);
     return rc ? rc : set_endpoints(m, c, err);

@@ -143,11 +143,19 @@ static int decode_direct(struct decode *d, const Envoy__Config__Route__V3__Direc
     return 0;
 }
 
+/* Per-route settings of filters: whoever ignores them changes what a filter lets through. */
+static int check_per_filter(size_t n, struct error *err)
+{
+    return n ? error_set(err, ERR_UNSUPPORTED, "typed_per_filter_config: not supported") : 0;
+}
+
 static int decode_route(struct decode *d, const route_msg *m, size_t body_max, struct conf_route *r,
                         struct error *err)
 {
-    int rc = decode_match(d, m->match, r, err);
+    int rc = check_per_filter(m->n_typed_per_filter_config, err);
     r->name = decode_str(d, m->name);
+    if (!rc)
+        rc = decode_match(d, m->match, r, err);
     if (!rc)
         rc = decode_header_ops(d, OPS(m, request), "request", &r->request_headers, err);
     if (!rc)
@@ -171,7 +179,9 @@ static int decode_route(struct decode *d, const route_msg *m, size_t body_max, s
 static int decode_vhost(struct decode *d, const vhost_msg *m, size_t body_max,
                         struct conf_virtual_host *v, struct error *err)
 {
-    int rc = 0;
+    int rc = check_per_filter(m->n_typed_per_filter_config, err);
+    if (rc)
+        return rc;
     if (!*m->name)
         return error_set(err, ERR_INVALID, "name: must not be empty");
     if (!m->n_domains)
@@ -216,7 +226,7 @@ static int decode_config(struct decode *d, const config_msg *m, struct conf_rout
                          struct error *err)
 {
     size_t body_max = pb_u32(m->max_direct_response_body_size_bytes, 4096);
-    int result = 0;
+    int result = check_per_filter(m->n_typed_per_filter_config, err);
     rc->ignore_port_in_host_matching = m->ignore_port_in_host_matching;
     rc->vhosts = DECODE_ARRAY(d, struct conf_virtual_host, m->n_virtual_hosts);
     rc->vhosts_n = m->n_virtual_hosts;
