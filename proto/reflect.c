@@ -43,13 +43,27 @@ bool reflect_is_map(const ProtobufCMessageDescriptor *parent, const ProtobufCFie
            strcmp(own + n, "Entry") == 0;
 }
 
+static void append(struct reflect_path *p, const char *s, size_t n)
+{
+    size_t room = sizeof(p->text) - 1 - p->n;
+    if (n > room)
+        n = room;
+    memcpy(p->text + p->n, s, n);
+    p->n += n;
+    p->text[p->n] = '\0';
+}
+
+/* Called for every message of a walk, so without a general printf where a copy does. */
 size_t reflect_push(struct reflect_path *p, const char *name, long index)
 {
-    size_t before = p->n, room = sizeof(p->text) - p->n;
-    int n = index < 0 ? snprintf(p->text + p->n, room, "%s%s", p->n ? "." : "", name)
-                      : snprintf(p->text + p->n, room, "%s%s[%ld]", p->n ? "." : "", name, index);
-    if (n > 0)
-        p->n += (size_t)n < room ? (size_t)n : room - 1;
+    size_t before = p->n;
+    if (p->n)
+        append(p, ".", 1);
+    append(p, name, strlen(name));
+    if (index >= 0) {
+        char text[32];
+        append(p, text, (size_t)snprintf(text, sizeof(text), "[%ld]", index));
+    }
     return before;
 }
 

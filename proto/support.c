@@ -38,22 +38,27 @@ static void fill_slots(void)
     }
 }
 
-static enum support_status status_of(const ProtobufCMessageDescriptor *desc,
-                                     const ProtobufCFieldDescriptor *f)
+/* Status of each field of a message; NULL: all refused. */
+static const unsigned char *statuses_of(const ProtobufCMessageDescriptor *desc)
 {
-    /* Types such as Struct and Duration are values, taken or refused by the field they stand in. */
-    if (strncmp(desc->name, "google.", 7) == 0)
-        return SUPPORT_IMPLEMENTED;
     pthread_once(&once, fill_slots);
-    const unsigned char *statuses = slots[slot_of(desc)].statuses;
-    return statuses ? (enum support_status)statuses[f - desc->fields] : SUPPORT_REFUSED;
+    return slots[slot_of(desc)].statuses;
+}
+
+/* Types such as Struct and Duration are values, taken or refused by the field they stand in. */
+static bool is_value(const ProtobufCMessageDescriptor *desc)
+{
+    return strncmp(desc->name, "google.", 7) == 0;
 }
 
 enum support_status support_find(const ProtobufCMessageDescriptor *desc, const char *field)
 {
     const ProtobufCFieldDescriptor *f =
         protobuf_c_message_descriptor_get_field_by_name(desc, field);
-    return f ? status_of(desc, f) : SUPPORT_REFUSED;
+    const unsigned char *statuses = statuses_of(desc);
+    if (f && is_value(desc))
+        return SUPPORT_IMPLEMENTED;
+    return f && statuses ? (enum support_status)statuses[f - desc->fields] : SUPPORT_REFUSED;
 }
 
 struct walk {
@@ -159,24 +164,34 @@ static int walk_field(struct walk *w, const ProtobufCMessage *msg,
     return 0;
 }
 
+static int refuse(struct walk *w, const ProtobufCFieldDescriptor *f)
+{
+    reflect_push(&w->path, f->name, -1);
+    return fail(w, ERR_UNSUPPORTED, "not supported");
+}
+
 static int walk_fields(struct walk *w, const ProtobufCMessage *msg)
 {
     const ProtobufCMessageDescriptor *desc = msg->descriptor;
+    const unsigned char *statuses = statuses_of(desc);
     int rc = msg->n_unknown_fields ? report_unknown(w, msg) : 0;
     for (unsigned i = 0; !rc && i < desc->n_fields; i++) {
         const ProtobufCFieldDescriptor *f = &desc->fields[i];
-        if (!reflect_is_set(msg, f))
+        enum support_status status = statuses ? (enum support_status)statuses[i] : SUPPORT_REFUSED;
+        if (status == SUPPORT_HARMLESS || !reflect_is_set(msg, f))
             continue;
-        enum support_status status = status_of(desc, f);
-        if (status == SUPPORT_REFUSED) {
-            size_t before = reflect_push(&w->path, f->name, -1);
-            rc = fail(w, ERR_UNSUPPORTED, "not supported");
-            reflect_pop(&w->path, before);
-        } else if (status == SUPPORT_IMPLEMENTED && f->type == PROTOBUF_C_TYPE_MESSAGE) {
+        if (status == SUPPORT_REFUSED)
+            return refuse(w, f);
+        if (f->type == PROTOBUF_C_TYPE_MESSAGE)
             rc = walk_field(w, msg, f);
-        }
     }
     return rc;
+}
+
+/* Undeclared fields of Struct and its like. */
+static int walk_value(struct walk *w, const ProtobufCMessage *msg)
+{
+    return msg->n_unknown_fields ? report_unknown(w, msg) : 0;
 }
 
 static int walk_message(struct walk *w, const ProtobufCMessage *msg)
@@ -186,7 +201,8 @@ static int walk_message(struct walk *w, const ProtobufCMessage *msg)
     w->depth++;
     int rc = msg->descriptor == &google__protobuf__any__descriptor
                  ? walk_any(w, (const Google__Protobuf__Any *)msg)
-                 : walk_fields(w, msg);
+             : is_value(msg->descriptor) ? walk_value(w, msg)
+                                         : walk_fields(w, msg);
     w->depth--;
     return rc;
 }

@@ -1,7 +1,6 @@
 /* Converts between wire bytes and proto3 JSON, for oracle.py: standard input holds lines
  * "b TYPE base64" or "j TYPE JSON"; each is answered by the other form, or by "! error". */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -71,7 +70,7 @@ int main(void)
             printf("! %s\n", err.text);
         fflush(stdout);
     }
-    free(line);
+    mem_free(line);
     buf_pool_drain();
     return 0;
 }
