@@ -67,6 +67,7 @@ static bool drop_root(void)
 /* Nothing to open, connect, start or write from here on: all that the module needs is there. */
 static void close_doors(void)
 {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* again: changing the user has cleared it */
     set_limit(RLIMIT_NOFILE, 0, 0);
     set_limit(RLIMIT_NPROC, 0, 0);
     set_limit(RLIMIT_FSIZE, 0, 0);

@@ -126,12 +126,50 @@ static void test_a_crash_has_its_signal(void **state)
     mem_free(bytes);
 }
 
+static bool is_alive(int pid)
+{
+    char path[64], state = 'Z';
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return false;
+    if (fscanf(f, "%*d %*s %c", &state) != 1)
+        state = 'Z';
+    fclose(f);
+    return state != 'Z' && state != 'X';
+}
+
+static int orphan;
+
+static void *kill_the_zygote(void *arg)
+{
+    (void)arg;
+    struct timespec t = {0, 300000000};
+    nanosleep(&t, NULL);
+    orphan = child_of(child_of(getpid()));
+    kill(child_of(getpid()), SIGKILL);
+    return NULL;
+}
+
+/* Runs last. */
 static void test_a_lost_zygote_is_told(void **state)
 {
     (void)state;
-    kill(child_of(getpid()), SIGKILL);
+    char path[1024];
+    snprintf(path, sizeof(path), "%s/spin_start.wasm", folder);
+    size_t n;
+    void *bytes = guest_host_read(path, &n);
+    pthread_t thread;
+    pthread_create(&thread, NULL, kill_the_zygote, NULL);
     struct error err = {0};
-    assert_int_equal(probe_run("x", 1, &err), -ERR_CLOSED);
+    assert_int_equal(probe_run(bytes, n, &err), -ERR_CLOSED);
+    pthread_join(thread, NULL);
+    mem_free(bytes);
+    assert_int_not_equal(orphan, 0);
+    struct timespec t = {0, 10000000};
+    for (int i = 0; i < 100 && is_alive(orphan); i++)
+        nanosleep(&t, NULL);
+    assert_false(is_alive(orphan)); /* it dies with the zygote, long before its own limit */
     probe_stop();
     assert_int_equal(probe_run("x", 1, &err), -ERR_CLOSED);
 }
