@@ -64,14 +64,20 @@ static void queue(struct upstream_request *r)
     stat_add(r->cluster->stats.upstream_rq_pending_active, 1);
 }
 
-static void refuse(struct upstream_request *r)
+static void refuse(struct upstream_request *r, enum upstream_reset why, const char *failure)
 {
     struct upstreams *u = r->cluster->u;
-    stat_inc(r->cluster->stats.upstream_rq_pending_overflow);
     r->state = UPSTREAM_REQUEST_FAILED;
-    r->pending_reset = UPSTREAM_RESET_OVERFLOW;
+    r->pending_reset = why;
+    r->pending_failure = failure;
     list_add_tail(&u->failed, &r->node);
     loop_defer(u->loop, &u->fail_task);
+}
+
+static void overflow(struct upstream_request *r)
+{
+    stat_inc(r->cluster->stats.upstream_rq_pending_overflow);
+    refuse(r, UPSTREAM_RESET_OVERFLOW, "");
 }
 
 static void attach(struct h1_client *c, struct upstream_request *r)
@@ -99,15 +105,19 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
     r->cluster = c;
     r->host = host;
     list_init(&r->node);
+    if (conf->is_http2) { /* its hosts would not understand us */
+        refuse(r, UPSTREAM_RESET_PROTOCOL, "HTTP/2 to upstreams is not supported");
+        return;
+    }
     if (c->requests.n >= conf->max_requests) {
-        refuse(r);
+        overflow(r);
         return;
     }
     struct h1_client *client = first_client(&host->pool.idle);
     if (client) {
         attach(client, r);
     } else if (c->pending.n >= conf->max_pending_requests) {
-        refuse(r);
+        overflow(r);
     } else {
         queue(r);
         pool_refill(host);

@@ -99,6 +99,7 @@ struct upstream_request {
     struct list node;
     enum upstream_request_state state;
     enum upstream_reset pending_reset;
+    const char *pending_failure;
     uint8_t read_disabled;
 };
 

@@ -9,7 +9,7 @@ static void run_failed(struct loop_task *t)
         struct upstream_request *r = container_of(u->failed.next, struct upstream_request, node);
         list_del(&r->node);
         r->state = UPSTREAM_REQUEST_ENDED;
-        r->ops->on_reset(r, r->pending_reset, "");
+        r->ops->on_reset(r, r->pending_reset, r->pending_failure);
     }
     if (u->is_destroyed)
         mem_free(u);
