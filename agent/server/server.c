@@ -196,7 +196,10 @@ static int start_rollout(struct server *s, struct error *err)
         .probation_ms = s->options->wasm_probation_ms,
         .workers = s->workers_n,
     };
-    struct rollout_ops ops = {install_plugin, cluster_endpoint, plugin_failed_late, s};
+    struct rollout_ops ops = {.install = install_plugin,
+                              .cluster_endpoint = cluster_endpoint,
+                              .failed_late = plugin_failed_late,
+                              .arg = s};
     int rc = rollout_create(s->loop, &o, &ops, &s->rollout, err);
     sbuf_fini(&dir);
     return rc;
