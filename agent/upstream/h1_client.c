@@ -490,6 +490,14 @@ static void end_request(struct upstream_request *r)
     conn_flush(&r->client->conn);
 }
 
+/* The request cannot be sent as it is: a filter broke its head, or the body differs from what
+ * content-length promised. Told from the loop, like all resets. */
+static void break_request(struct h1_client *c)
+{
+    c->is_broken = c->must_close = true;
+    conn_close(&c->conn);
+}
+
 void upstream_request_headers(struct upstream_request *r, const struct headers *h, bool end)
 {
     struct h1_client *c = r->client;
@@ -503,18 +511,12 @@ void upstream_request_headers(struct upstream_request *r, const struct headers *
     c->length_left = c->has_length ? f.length : 0;
     c->is_chunked = !end && !f.has_length;
     c->parser.request_was_head = str_is(headers_get(h, HDR_METHOD), "HEAD");
-    h1_write_request(&c->conn.out, h);
-    if (end)
+    if (!h1_write_request(&c->conn.out, h))
+        break_request(c);
+    else if (end)
         end_request(r);
     else
         loop_defer(c->conn.loop, &c->task); /* usually the body comes right behind */
-}
-
-/* The body differs from what content-length promised. Told from the loop, like all resets. */
-static void break_request(struct h1_client *c)
-{
-    c->is_broken = c->must_close = true;
-    conn_close(&c->conn);
 }
 
 void upstream_request_body(struct upstream_request *r, struct buf *data, bool end)
