@@ -6,6 +6,13 @@
 
 /* --- URLs --- */
 
+static void add_shown(struct sbuf *out, struct str s)
+{
+    enum { SHOWN_MAX = 512 };
+    for (size_t i = 0; i < s.n && i < SHOWN_MAX; i++)
+        sbuf_addc(out, s.p[i] > ' ' && s.p[i] < 127 ? s.p[i] : '?');
+}
+
 void fetch_policy_format_url(const char *url, struct sbuf *out)
 {
     struct str s = str_of(url);
@@ -25,10 +32,8 @@ void fetch_policy_format_url(const char *url, struct sbuf *out)
         rest = (struct str){rest.p + i, rest.n - i};
         break;
     }
-    sbuf_add(out, s.p, from);
-    enum { SHOWN_MAX = 512 };
-    for (size_t i = 0; i < rest.n && i < SHOWN_MAX; i++)
-        sbuf_addc(out, rest.p[i] > ' ' && rest.p[i] < 127 ? rest.p[i] : '?');
+    add_shown(out, (struct str){s.p, from});
+    add_shown(out, rest);
 }
 
 static int refuse_url(const char *url, const char *why, struct error *err)
@@ -54,6 +59,16 @@ static bool copy_part(CURLU *u, CURLUPart part, unsigned flags, char *dst, size_
     return fits;
 }
 
+/* libcurl has decoded it: what could not stand in a Host header or a log line is refused. */
+static bool is_host(const char *s)
+{
+    for (; *s; s++)
+        if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
+              strchr(".-_:[]", *s)))
+            return false;
+    return true;
+}
+
 static const char *take_parts(CURLU *u, struct fetch_url *r)
 {
     char port[8] = "", query[1024] = "";
@@ -65,6 +80,8 @@ static const char *take_parts(CURLU *u, struct fetch_url *r)
         return "only http, https and oci are fetched";
     if (!copy_part(u, CURLUPART_HOST, 0, r->host, sizeof(r->host)) || !r->host[0])
         return "no host";
+    if (!is_host(r->host))
+        return "not a host name or IP address";
     if (!copy_part(u, CURLUPART_PATH, 0, r->path, sizeof(r->path) - sizeof(query)))
         return "path too long";
     char *raw = NULL;

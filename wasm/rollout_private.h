@@ -107,8 +107,9 @@ struct version {
     unsigned attempts; /* of fetching */
     struct loop_timer retry, probation;
     stat_id stats[PLUGIN_STATE_COUNT];
-    stat_id reload_stats[3];
+    stat_id live_stat, traps_stat, reload_stats[3];
     bool has_stats[PLUGIN_STATE_COUNT], has_reload_stats;
+    bool is_counted_live;
 };
 
 enum reload_stat { RELOAD_BACKOFF, RELOAD_SUCCESS, RELOAD_FAILURE };
@@ -150,7 +151,9 @@ void rollout_tell(struct rollout *r, struct outcome *o, const struct error *err)
 /* uniform in [ms/2, 3*ms/2) */
 uint32_t rollout_jitter(uint32_t ms);
 
-/* rollout_report.c */
+/* rollout_report.c: log lines and stats, all with the plugin's name. */
+void report_create(struct version *v);
+void report_trap(struct version *v, unsigned worker, const char *text);
 void report_state(struct version *v, enum plugin_state from);
 void report_reload(struct version *v, enum reload_stat s);
 void report_release(struct version *v);

@@ -2,7 +2,29 @@
 
 #include "base/log.h"
 
-/* One line and one count for each change of state, both with the plugin's name. */
+void report_create(struct version *v)
+{
+    v->live_stat = stat_define(STAT_GAUGE, "wasm.%s.rollout.serving", version_name(v));
+    v->traps_stat = stat_define(STAT_COUNTER, "wasm.%s.traps", version_name(v));
+    report_state(v, PLUGIN_RECEIVED);
+}
+
+void report_trap(struct version *v, unsigned worker, const char *text)
+{
+    stat_inc(v->traps_stat);
+    log_error(LOG_WASM, "Plugin %s (%s) #%llu failed on worker %u: run: %s", version_name(v),
+              v->slot->name, (unsigned long long)v->ticket, worker, text);
+}
+
+static void count_serving(struct version *v)
+{
+    bool is_live = v->state == PLUGIN_PROBATION || v->state == PLUGIN_LIVE;
+    if (is_live != v->is_counted_live)
+        stat_add(v->live_stat, is_live ? 1 : -1);
+    v->is_counted_live = is_live;
+}
+
+/* One line and one count for each change of state. */
 void report_state(struct version *v, enum plugin_state from)
 {
     enum plugin_state s = v->state;
@@ -13,6 +35,7 @@ void report_state(struct version *v, enum plugin_state from)
             stat_define(STAT_COUNTER, "wasm.%s.rollout.%s", version_name(v), plugin_state_text(s));
     }
     stat_inc(v->stats[s]);
+    count_serving(v);
     if (s == PLUGIN_RECEIVED)
         log_info(LOG_WASM, "Plugin %s (%s) #%llu: received, version \"%s\"", version_name(v), slot,
                  (unsigned long long)v->ticket, v->conf->resource_version);
@@ -49,6 +72,8 @@ void report_release(struct version *v)
             stat_release(v->stats[i]);
     for (unsigned i = 0; v->has_reload_stats && i < 3; i++)
         stat_release(v->reload_stats[i]);
+    stat_release(v->live_stat);
+    stat_release(v->traps_stat);
 }
 
 static unsigned count_vms(const struct rollout *r, const struct slot *slot)

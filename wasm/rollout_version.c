@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 
 static void on_source_state(struct source_want *w, enum plugin_state s);
@@ -47,7 +46,7 @@ struct version *version_create(struct slot *slot, struct conf_plugin *conf)
     seats_create(v);
     slot->versions++;
     hash_set(&r->versions, ticket_key(&v->ticket), v);
-    report_state(v, PLUGIN_RECEIVED);
+    report_create(v);
     return v;
 }
 

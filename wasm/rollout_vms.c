@@ -273,8 +273,7 @@ void rollout_vm_failed(struct rollout *r, const struct pwasm_vm *vm, const char 
     v->slot->traps++;
     v->traps++;
     error_set(&e.err, ERR_TRAP, "%s", text);
-    log_error(LOG_WASM, "Plugin %s (%s) failed on worker %u: run: %s", version_name(v),
-              v->slot->name, out->worker, text);
+    report_trap(v, out->worker, text);
     if (v->slot->serving != v)
         return;
     bool is_bad = is_on_trial(v) && is_repeated(v);

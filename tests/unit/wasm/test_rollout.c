@@ -422,6 +422,48 @@ static void test_rollback_in_probation(void **state)
     }
 }
 
+static bool is_reloaded(struct world *w)
+{
+    return w->vms[0] != (struct pwasm_vm *)w->awaited;
+}
+
+/* One trap is an accident; the third in probation is not. */
+static void test_reload_is_rolled_back_when_traps_repeat(void **state)
+{
+    (void)state;
+    struct world w;
+    struct outcome_seen good = {0}, bad = {0};
+    char p[128], digest[65];
+    struct str code = fake_module(p, "good");
+    sha256_hex(code.p, code.n, digest);
+    open_world(&w, 50);
+    push(&w, plugin("good", "", CONF_FAIL_RELOAD), &good);
+    await(&w, &good);
+    assert_true(run_until(&w, is_row_live, DEADLINE_MS));
+    struct conf_plugin *conf = plugin("worse", "", CONF_FAIL_RELOAD);
+    conf->reload_backoff_ms = 1;
+    rollout_push(w.rollout, conf, on_done, &bad);
+    await(&w, &bad);
+    uint64_t traps = stat_read("wasm.headers.traps");
+    for (int i = 0; i < 3; i++) {
+        get_row(&w);
+        assert_string_not_equal(row_serving, digest);
+        assert_int_equal(stat_read("wasm.headers.rollout.serving"), 1);
+        w.awaited = (struct outcome_seen *)w.vms[0];
+        rollout_vm_failed(w.rollout, w.vms[0], "trap");
+        rollout_want_vm(w.rollout, conf, 0);
+        assert_true(run_until(&w, is_reloaded, DEADLINE_MS));
+    }
+    run_until(&w, never, 100);
+    get_row(&w);
+    assert_string_equal(row_serving, digest);
+    assert_string_equal(last_error, "run: trap");
+    assert_int_equal(stat_read("wasm.headers.traps"), traps + 3);
+    assert_int_equal(w.late.calls, 1);
+    conf_object_unref(conf);
+    close_world(&w);
+}
+
 static void test_no_rollback_after_probation(void **state)
 {
     (void)state;
@@ -686,6 +728,7 @@ int main(void)
         cmocka_unit_test(test_code_is_shared),
         cmocka_unit_test(test_not_live_before_every_worker),
         cmocka_unit_test(test_rollback_in_probation),
+        cmocka_unit_test(test_reload_is_rolled_back_when_traps_repeat),
         cmocka_unit_test(test_no_rollback_after_probation),
         cmocka_unit_test(test_reload_after_a_trap),
         cmocka_unit_test(test_remove_while_starting),
