@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "base/mem.h"
+#include "wasm/docker_auth.h"
 
 enum {
     TIMEOUT_MS = 5000,
@@ -29,7 +30,7 @@ static void free_fetch(struct fetch *f)
     mem_free(f->uri);
     mem_free(f->cluster);
     mem_free(f->sha256);
-    mem_free(f->pull_secret);
+    docker_auth_wipe_text(&f->pull_secret);
     mem_free(f->shown);
     mem_free(f);
 }

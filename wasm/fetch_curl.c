@@ -35,6 +35,7 @@ struct xfer {
     char *authorization, *accept, *form, *endpoint_ca;
     struct addr endpoint; /* len 0: none */
     uint64_t size_max, deadline_us;
+    bool is_last;
     unsigned hops;
     struct sbuf body, challenges, trail;
     bool is_over_limit;
@@ -311,7 +312,6 @@ static void set_endpoint(struct xfer *x, CURL *h)
     sbuf_fini(&b);
     curl_easy_setopt(h, CURLOPT_CONNECT_TO, x->connect_to);
     curl_easy_setopt(h, CURLOPT_FRESH_CONNECT, 1L);
-    curl_easy_setopt(h, CURLOPT_FORBID_REUSE, 1L);
 }
 
 static long ms_left(const struct xfer *x)
@@ -353,6 +353,8 @@ static int start_hop(struct xfer *x, const char *url, struct error *err)
     curl_easy_setopt(h, CURLOPT_USERAGENT, "remora");
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, ms_left(x));
     curl_easy_setopt(h, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)x->size_max);
+    if (x->is_last)
+        curl_easy_setopt(h, CURLOPT_FORBID_REUSE, 1L);
     if (x->form)
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, x->form);
     set_tls(x, h);
@@ -372,6 +374,7 @@ int xfer_start(struct xfer_engine *e, const struct xfer_request *req, xfer_done_
     x->done = done;
     x->arg = arg;
     x->size_max = req->size_max;
+    x->is_last = req->is_last;
     x->deadline_us = loop_now_us(e->loop) + req->timeout_ms * 1000ull;
     x->authorization = req->authorization ? mem_strdup(req->authorization) : NULL;
     x->accept = req->accept ? mem_strdup(req->accept) : NULL;

@@ -54,6 +54,7 @@ void fetch_http_start(struct fetch *f)
         .url = url,
         .size_max = f->fetcher->module_max,
         .timeout_ms = f->timeout_ms,
+        .is_last = true,
         .endpoint = has_endpoint ? &endpoint : NULL,
     };
     int rc = xfer_start(f->fetcher->engine, &req, on_answer, f, &f->xfer, &err);

@@ -234,6 +234,7 @@ static int start_token(struct oci_pull *p, xfer_done_fn done, struct error *err)
         .form = form.p,
         .size_max = TOKEN_ANSWER_MAX,
         .timeout_ms = fetch_ms_left(p->fetch),
+        .is_last = true,
     };
     int rc = xfer_start(fr->engine, &req, done, p, &p->xfer, err);
     sbuf_fini(&url);
@@ -298,6 +299,7 @@ static int start_get(struct oci_pull *p, struct error *err)
         .accept = is_blob ? NULL : oci_accept,
         .size_max = is_blob ? p->found.child.size : OCI_MANIFEST_MAX,
         .timeout_ms = fetch_ms_left(f),
+        .is_last = is_blob,
     };
     int rc = xfer_start(f->fetcher->engine, &req, on_answer, p, &p->xfer, err);
     sbuf_fini(&url);

@@ -47,6 +47,7 @@ struct xfer_request {
     const char *form;          /* POST body, application/x-www-form-urlencoded; NULL: GET */
     uint64_t size_max;         /* of the body; more is an error */
     uint32_t timeout_ms;       /* with all redirects */
+    bool is_last;              /* the connection will not be needed again */
     const struct rollout_endpoint *endpoint; /* connect there; NULL: where the URL says */
 };
 

@@ -12,6 +12,7 @@
 #include "net/loop.h"
 #include "wasm/blob.h"
 #include "wasm/cache.h"
+#include "wasm/docker_auth.h"
 #include "wasm/fetch.h"
 #include "wasm/fetch_policy.h"
 #include "wasm/stager.h"
@@ -66,7 +67,7 @@ static void unref(struct source_load *l)
     struct source *s = l->source;
     if (l->key && hash_find(&s->loads, str_of(l->key)) == l)
         hash_remove(&s->loads, str_of(l->key));
-    mem_free(l->key);
+    docker_auth_wipe_text(&l->key); /* it contains the pull secret */
     mem_free(l->request);
     mem_free(l->origin);
     conf_object_unref(l->conf);
@@ -362,8 +363,7 @@ void source_get(struct source *s, struct conf_plugin *conf, struct source_want *
     struct source_load *same = l->key ? hash_find(&s->loads, str_of(l->key)) : NULL;
     if (same) {
         l->refs++;
-        mem_free(l->key);
-        l->key = NULL;
+        docker_auth_wipe_text(&l->key);
         unref(l);
         l = same;
     } else if (l->key) {
