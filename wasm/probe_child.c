@@ -128,7 +128,8 @@ static int try_module(const struct probe_options *o, const void *bytes, size_t n
 static int run(const struct probe_options *o, int module_fd, size_t n, struct error *err)
 {
     confine(o);
-    int rc = vm_engine_start(&o->engine, err);
+    vm_engine_configure(&o->engine);
+    int rc = vm_engine_start(err);
     if (rc != 0)
         return rc;
     if (!drop_root())

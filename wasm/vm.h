@@ -39,17 +39,20 @@ union vm_val {
 };
 
 struct vm_engine_options {
-    unsigned table_max;    /* elements of any one table, process-wide backstop */
-    unsigned memory_pages; /* 64 KiB pages of any one memory, process-wide backstop */
+    unsigned table_max;    /* elements of any one table, process-wide backstop; 0: 10,000 */
+    unsigned memory_pages; /* 64 KiB pages of any one memory, process-wide; 0: 16,384 (1 GiB) */
     /* Explicit bounds checks instead of guard regions: where address space is limited (RLIMIT_AS;
      * a memory reserves 10 GiB with guards), and where V8 has no trap handler (then by itself). */
     bool no_trap_handler;
     const char *extra_flags; /* more V8 flags, for tests and diagnosis; NULL: none */
 };
 
-/* [main] once per process, after any fork, before threads call below. */
-int vm_engine_start(const struct vm_engine_options *o, struct error *err);
-const char *vm_engine_version(void);
+/* [main] What the engine starts with. o is copied, its texts kept. */
+void vm_engine_configure(const struct vm_engine_options *o);
+/* [any] Loads and starts the engine, once per process, after any fork; vm_module_compile does so
+ * at its first call, so that a process without plugins pays nothing. */
+int vm_engine_start(struct error *err);
+const char *vm_engine_version(void); /* "not loaded" before the start */
 
 /* A host function offered to guests. fn is called straight from compiled code:
  *   R fn(void *unused, params...)   with C types int32_t, int64_t, float, double by sig.
@@ -81,8 +84,8 @@ struct vm_host {
     int32_t (*commit)(void *unused, int32_t guest_ptr, int32_t out_ptr, int32_t out_len);
 };
 
-/* [any] thread without an attached vm, or the stager. Compiles eagerly; bytes may be freed after.
- * Errors: ERR_INVALID with V8's text. */
+/* [any] thread without an attached vm, or the stager. Starts the engine. Compiles eagerly; bytes
+ * may be freed after. Errors: ERR_INVALID with V8's text. */
 int vm_module_compile(const void *bytes, size_t n, struct vm_module **module_r, struct error *err);
 struct vm_module *vm_module_ref(struct vm_module *m);
 void vm_module_unref(struct vm_module **m);

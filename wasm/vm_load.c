@@ -9,7 +9,11 @@
 #include "base/str.h"
 #include "wasm/vm_face.h"
 
-static const struct vm_face *face;
+enum { TABLE_MAX = 10000, MEMORY_PAGES = 16384 };
+
+static struct vm_engine_options options = {.table_max = TABLE_MAX, .memory_pages = MEMORY_PAGES};
+/* Set once, by whichever thread needs the engine first. */
+static const struct vm_face *_Atomic face;
 static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Where the library may stand, relative to the program's own folder: beside it as installed, or
@@ -59,16 +63,27 @@ static int load_locked(struct error *err)
         dlclose(lib);
         return error_set(err, ERR_INVALID, VM_FACE_LIBRARY " is of another build");
     }
-    face = found; /* never unloaded: V8 cannot be started twice */
-    return 0;
+    int rc = found->engine_start(&options, err);
+    if (rc == 0)
+        face = found; /* never unloaded: V8 cannot be started twice */
+    return rc;
 }
 
-int vm_engine_start(const struct vm_engine_options *o, struct error *err)
+void vm_engine_configure(const struct vm_engine_options *o)
+{
+    options = *o;
+    if (!options.table_max)
+        options.table_max = TABLE_MAX;
+    if (!options.memory_pages)
+        options.memory_pages = MEMORY_PAGES;
+}
+
+int vm_engine_start(struct error *err)
 {
     pthread_mutex_lock(&load_lock);
     int rc = face ? 0 : load_locked(err);
     pthread_mutex_unlock(&load_lock);
-    return rc == 0 ? face->engine_start(o, err) : rc;
+    return rc;
 }
 
 const char *vm_engine_version(void)
@@ -86,7 +101,8 @@ void vm_engine_counters(struct vm_engine_counters *r)
 
 int vm_module_compile(const void *bytes, size_t n, struct vm_module **module_r, struct error *err)
 {
-    return face->module_compile(bytes, n, module_r, err);
+    int rc = vm_engine_start(err);
+    return rc ? rc : face->module_compile(bytes, n, module_r, err);
 }
 
 struct vm_module *vm_module_ref(struct vm_module *m)

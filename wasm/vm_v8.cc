@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -46,24 +47,31 @@ static void kill_isolate(void *isolate)
     static_cast<v8::Isolate *>(isolate)->TerminateExecution();
 }
 
+static void start_threads(void)
+{
+    /* Signals are the main thread's: the engine's threads take none. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    vm_v8_platform = v8::platform::NewDefaultPlatform(1).release();
+    vm_v8_platform->CallOnWorkerThread(std::make_unique<NiceTask>());
+    watchdog_open(kill_isolate);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 static int engine_start(const struct vm_engine_options *o, struct error *err)
 {
     (void)err;
-    if (vm_v8_platform)
-        return 0;
     struct sbuf flags = {};
     sbuf_printf(&flags, "%s --wasm-max-table-size=%u --wasm-max-mem-pages=%u %s", engine_flags,
                 o->table_max, o->memory_pages, o->extra_flags ? o->extra_flags : "");
     v8::V8::SetFlagsFromString(flags.p, flags.n);
     sbuf_fini(&flags);
-    v8::Platform *platform = v8::platform::NewDefaultPlatform(1).release();
-    platform->CallOnWorkerThread(std::make_unique<NiceTask>());
-    v8::V8::InitializePlatform(platform);
+    start_threads();
+    v8::V8::InitializePlatform(vm_v8_platform);
     /* V8's own SIGSEGV handler passes on what is no guest's fault. */
     vm_v8_has_guards = !o->no_trap_handler && v8::V8::EnableWebAssemblyTrapHandler(true);
     v8::V8::Initialize();
-    watchdog_open(kill_isolate);
-    vm_v8_platform = platform;
     return 0;
 }
 

@@ -109,7 +109,8 @@ void guest_host_start_engine(bool no_trap_handler, const char *extra_flags)
                                   .memory_pages = 1024,
                                   .no_trap_handler = no_trap_handler,
                                   .extra_flags = extra_flags};
-    if (vm_engine_start(&o, &err) != 0) {
+    vm_engine_configure(&o);
+    if (vm_engine_start(&err) != 0) {
         fprintf(stderr, "%s\n", err.text);
         abort();
     }
