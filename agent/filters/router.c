@@ -213,7 +213,7 @@ static struct upstream_host *choose_host(struct router_stream *r, struct upstrea
     const struct downstream_info *down = r->s->info.down;
     struct lb_context ctx = {0};
     if (upstream_cluster_conf(c)->type == CONF_CLUSTER_ORIGINAL_DST) {
-        if (!down->listener || down->listener->has_original_dst_filter)
+        if (down->is_restored)
             ctx.original_dst = &down->local;
         ctx.original_dst_header = headers_get_name(h, STR("x-envoy-original-dst-host"));
     }

@@ -29,6 +29,7 @@ struct front {
     struct conf_http_filter filter;
     struct hcm *hcm;
     struct conf_listener listener;
+    struct addr restored; /* original destination of the connections to come */
     /* of the last stream */
     char details[256], flags[32];
     unsigned logged;
@@ -78,6 +79,10 @@ static void on_accept(struct loop_io *io, uint32_t events)
     c->down.direct_remote = c->down.remote;
     c->down.requested_server_name = "";
     c->down.listener = &f->listener;
+    if (f->restored.len) {
+        c->down.local = f->restored;
+        c->down.is_restored = true;
+    }
     h1_conn_init(&c->h, f->hcm, &c->down, fd, STR_NULL, on_front_end);
 }
 
@@ -434,10 +439,15 @@ static void test_original_destination(void **state)
     rig_run(&r, has_response, &c);
     assert_true(contains(&c.received, "HTTP/1.1 200 OK\r\n"));
     client_close(&c, &f);
-    /* Nothing was restored on this listener, so there is no host. */
+    /* No header, and nothing was restored: there is no host. */
     client_open(&c, &f, "GET /ok HTTP/1.1\r\n" HOST "\r\n");
     rig_run(&r, has_response, &c);
     assert_true(contains(&c.received, "no healthy upstream"));
+    client_close(&c, &f);
+    f.restored = r.origin.addr;
+    client_open(&c, &f, "GET /ok HTTP/1.1\r\n" HOST "\r\n");
+    rig_run(&r, has_response, &c);
+    assert_true(contains(&c.received, "HTTP/1.1 200 OK\r\n"));
     client_close(&c, &f);
     front_close(&f);
     rig_close(&r);
