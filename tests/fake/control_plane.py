@@ -128,7 +128,7 @@ class SotwStream(Stream):
         changed = not first and (names, is_wildcard) != (watch.names, watch.is_wildcard)
         watch.names, watch.is_wildcard = names, is_wildcard
         if first:
-            if request.version_info != self.server.version_of(url):
+            if self.server.knows(url) and request.version_info != self.server.version_of(url):
                 self.push(url)
         elif changed and (names or is_wildcard):
             self.push(url)
@@ -145,7 +145,8 @@ class SotwStream(Stream):
         for r in resources:
             packed = response.resources.add()
             if wrap:
-                outer = self.messages.new(DISCOVERY + "Resource", name=r.name, version=r.version)
+                outer = self.messages.new(DISCOVERY + "Resource")
+                outer.name, outer.version = r.name, r.version
                 outer.resource.type_url, outer.resource.value = inner_url or url, r.value
                 packed.type_url = "type.googleapis.com/" + DISCOVERY + "Resource"
                 packed.value = outer.SerializeToString()
@@ -193,8 +194,10 @@ class DeltaStream(Stream):
         for name in request.resource_names_unsubscribe:
             watch.names.discard(name)
             watch.known.pop(name, None)
-        if first:
-            self.push_changes(url, always=asked if not watch.known else asked - set(watch.known))
+        if first and not request.initial_resource_versions:
+            self.push_changes(url, always=asked, is_first=True)
+        elif first:
+            self.push_changes(url, always=asked - set(watch.known))
         elif asked:
             self.push_changes(url, always=asked)
         elif request.HasField("error_detail") and self.server.resend_refused:
@@ -203,12 +206,12 @@ class DeltaStream(Stream):
     def version_of(self, resource):
         return "" if self.server.has_empty_versions else resource.version
 
-    def push_changes(self, url, always=()):
+    def push_changes(self, url, always=(), is_first=False):
         watch, have = self.watches[url], self.server.of_type(url)
         send = [r for r in have.values() if watch.wants(r.name) and (
             r.name in always or watch.known.get(r.name) != r.version)]
         removed = [n for n in set(watch.known) | set(always) if n not in have]
-        if send or removed:
+        if send or removed or (is_first and self.server.knows(url)):
             self.push(url, send, removed=removed)
 
     def push(self, url, resources=None, version=None, inner_url=None, removed=(), wrap=False):
@@ -307,6 +310,10 @@ class Server(grpc.GenericRpcHandler):
 
     def of_type(self, url):
         return self.resources.get(url, {})
+
+    def knows(self, url):
+        """A type that never had resources is left unanswered."""
+        return url in self.resources
 
     def version_of(self, url):
         return f"v{self.versions.get(url, 1)}"
@@ -430,7 +437,9 @@ def main():
     if not os.path.isdir(a.dir):
         p.error(f"{a.dir} is no folder")
     folder.poll(at_once=True)
-    server.replace(folder.resources())
+    # Of these the answer is complete even when there are none.
+    everything = {url: {} for url in URLS.values()}
+    server.replace({**everything, **folder.resources()})
     address = a.address if a.address.startswith("unix:") else f"{a.address}:{a.port}"
     server.start(address)
     if a.control:
@@ -441,7 +450,7 @@ def main():
         while True:
             time.sleep(0.2)
             if folder.poll():
-                server.replace(folder.resources())
+                server.replace({**everything, **folder.resources()})
     except KeyboardInterrupt:
         server.stop()
 

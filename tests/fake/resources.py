@@ -57,8 +57,8 @@ class Messages:
                             f"--descriptor_set_out={out.name}", *sorted(names)], check=True)
             return out.read()
 
-    def new(self, name, **fields):
-        return self.factory.GetPrototype(self.pool.FindMessageTypeByName(name))(**fields)
+    def new(self, full_name, **fields):
+        return self.factory.GetPrototype(self.pool.FindMessageTypeByName(full_name))(**fields)
 
     def parse(self, name, data):
         message = self.new(name)

@@ -140,6 +140,9 @@ static void on_input(struct loop_io *io, uint32_t events)
 int main(int argc, char **argv)
 {
     struct error err;
+    static const struct {
+        const char *key, *value;
+    } metadata = {"x-test", "1"};
     struct loop_io in = {.fd = 0, .on_event = on_input};
     if (argc < 3)
         return 2;
@@ -149,6 +152,8 @@ int main(int argc, char **argv)
         .is_delta = !strcmp(argv[2], "delta"),
         .node_on_first_only = argc > 3 && !strcmp(argv[3], "node_once"),
         .node = {node, sizeof(node) - 1},
+        .metadata = (const void *)&metadata,
+        .metadata_n = 1,
     };
     struct ads_ops ops = {on_update, on_connected, NULL};
     if (log_open(NULL, NULL, &err) || loop_create(&loop, &err) ||

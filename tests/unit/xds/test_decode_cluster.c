@@ -1,0 +1,306 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "xds/decode.h"
+#include "yaml.h"
+
+static struct conf_cluster *decode(const char *yaml, struct error *err)
+{
+    struct arena a;
+    struct conf_cluster *c;
+    arena_init(&a, 0);
+    int rc =
+        decode_cluster(yaml_pack(&a, "envoy.config.cluster.v3.Cluster", yaml), NULL, &c, err);
+    assert_int_equal(rc == 0, c != NULL);
+    arena_fini(&a);
+    return c;
+}
+
+static struct conf_cluster *decode_good(const char *yaml)
+{
+    struct error err = {0};
+    struct conf_cluster *c = decode(yaml, &err);
+    if (!c)
+        fail_msg("%s: %s", err.text, yaml);
+    return c;
+}
+
+#define ENDPOINT(fields) \
+    "load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {address: {" fields "}}}]}]}"
+#define AT_ENDPOINT "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address."
+#define OPTIONS "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+#define LB(type)                                                                              \
+    "load_balancing_policy: {policies: [{typed_extension_config: {name: lb, typed_config: {"   \
+    "'@type': type.googleapis.com/envoy.extensions.load_balancing_policies." type "}}}]}"
+
+static const struct {
+    const char *name, *yaml, *error;
+} bad[] = {
+    {"no name", "{type: STATIC}", "name: must not be empty"},
+    {"custom type", "{name: c, cluster_type: {name: x}}", "cluster_type: not supported"},
+    {"ring hash", "{name: c, lb_policy: RING_HASH}",
+     "lb_policy: RING_HASH, MAGLEV and LOAD_BALANCING_POLICY_CONFIG are not supported"},
+    {"unknown policy", "{name: c, " LB("round_robin.v3.RoundRobinX") "}",
+     "load_balancing_policy: Didn't find a registered load balancer factory"},
+    {"choice count", "{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {choice_count: "
+                     "1}}",
+     "least_request_lb_config.choice_count: must be at least 2"},
+    {"provided without original destination", "{name: c, lb_policy: CLUSTER_PROVIDED}",
+     "lb_policy: cluster: LB policy CLUSTER_PROVIDED is not valid for this cluster type"},
+    {"original destination without provided", "{name: c, type: ORIGINAL_DST}",
+     "lb_policy: LB policy is not valid for cluster type ORIGINAL_DST. Only 'CLUSTER_PROVIDED' is "
+     "allowed with cluster type 'ORIGINAL_DST'"},
+    {"other header", "{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, "
+                     "original_dst_lb_config: {use_http_header: true, http_header_name: x}}",
+     "original_dst_lb_config.http_header_name: not supported"},
+    {"EDS without its config", "{name: c, type: EDS}",
+     "eds_cluster_config: required for an EDS cluster"},
+    {"EDS without source", "{name: c, type: EDS, eds_cluster_config: {}}",
+     "eds_cluster_config.eds_config: required"},
+    {"EDS from a file", "{name: c, type: EDS, eds_cluster_config: {eds_config: "
+                        "{path_config_source: {path: /x}}}}",
+     "eds_cluster_config.eds_config.path_config_source: not supported"},
+    {"EDS config elsewhere", "{name: c, eds_cluster_config: {eds_config: {ads: {}}}}",
+     "eds_cluster_config: cannot be set for a cluster whose type is not EDS"},
+    {"endpoints of EDS",
+     "{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, load_assignment: {}}",
+     "load_assignment: not allowed for EDS and ORIGINAL_DST clusters"},
+    {"DNS without endpoints", "{name: c, type: STRICT_DNS}", "load_assignment: required"},
+    {"two names of logical DNS",
+     "{name: c, type: LOGICAL_DNS, load_assignment: {endpoints: [{lb_endpoints: [{endpoint: "
+     "{address: {socket_address: {address: a, port_value: 1}}}}, {endpoint: {address: "
+     "{socket_address: {address: b, port_value: 1}}}}]}]}}",
+     "load_assignment: LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single "
+     "lb_endpoint"},
+    {"name in a static cluster",
+     "{name: c, " ENDPOINT("socket_address: {address: a.b, port_value: 1}") "}",
+     AT_ENDPOINT "socket_address.address: malformed IP address: a.b. Consider setting "
+                 "resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'"},
+    {"port", "{name: c, " ENDPOINT("socket_address: {address: 1.1.1.1, port_value: 65536}") "}",
+     AT_ENDPOINT "socket_address.port_value: must not be above 65535"},
+    {"UDP",
+     "{name: c, " ENDPOINT("socket_address: {address: 1.1.1.1, port_value: 1, protocol: UDP}") "}",
+     AT_ENDPOINT "socket_address.protocol: only TCP is supported"},
+    {"no port of a name",
+     "{name: c, type: STRICT_DNS, " ENDPOINT("socket_address: {address: a}") "}",
+     AT_ENDPOINT "socket_address.port_value: must be within 0 and 65535"},
+    {"no address", "{name: c, load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {}}]}]}}",
+     "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address: required"},
+    {"weight", "{name: c, load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {}, "
+               "load_balancing_weight: 0}]}]}}",
+     "load_assignment.endpoints[0].lb_endpoints[0].load_balancing_weight: must be at least 1"},
+    {"priority", "{name: c, load_assignment: {endpoints: [{priority: 129}]}}",
+     "load_assignment.endpoints[0].priority: must not be above 128"},
+    {"drops", "{name: c, load_assignment: {policy: {drop_overloads: [{category: a}]}}}",
+     "load_assignment.policy.drop_overloads: not supported"},
+    {"no time to connect", "{name: c, connect_timeout: 0s}", "connect_timeout: must be above 0"},
+    {"TLS",
+     "{name: c, transport_socket: {name: tls, typed_config: {'@type': "
+     "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}}",
+     "transport_socket: 'tls' is not supported"},
+    {"TLS by endpoint", "{name: c, transport_socket_matches: [{name: a}]}",
+     "transport_socket_matches: not supported"},
+    {"cluster filter",
+     "{name: c, filters: [{name: f, typed_config: {'@type': "
+     "type.googleapis.com/google.protobuf.Empty}}]}",
+     "filters[0]: 'f' is not supported"},
+    {"health checks", "{name: c, health_checks: [{}]}", "health_checks: not supported"},
+};
+
+static void test_bad(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct error err = {0};
+        struct conf_cluster *c = decode(bad[i].yaml, &err);
+        bool is_accepted = c != NULL;
+        conf_object_unref(c);
+        if (is_accepted || strcmp(err.text, bad[i].error) != 0)
+            fail_msg("%s: \"%s\"", bad[i].name, err.text);
+    }
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    struct conf_cluster *c = decode_good("{name: c}");
+    assert_string_equal(c->object.name, "c");
+    assert_int_equal(c->type, CONF_CLUSTER_STATIC);
+    assert_int_equal(c->lb_policy, CONF_LB_ROUND_ROBIN);
+    assert_int_equal(c->choice_count, 2);
+    assert_int_equal(c->connect_timeout_ms, 5000);
+    assert_int_equal(c->max_connections, 1024);
+    assert_int_equal(c->max_pending_requests, 1024);
+    assert_int_equal(c->max_requests, 1024);
+    assert_int_equal(c->dns_refresh_ms, 5000);
+    assert_int_equal(c->idle_timeout_ms, 3600 * 1000);
+    assert_int_equal(c->max_requests_per_connection, 0);
+    assert_int_equal(c->buffer_limit, 1024 * 1024);
+    assert_int_equal(c->source.len, 0);
+    assert_null(c->inline_endpoints);
+    assert_string_equal(c->eds_name, "");
+    assert_false(c->is_http2);
+    conf_object_unref(c);
+}
+
+static void test_eds(void **state)
+{
+    (void)state;
+    struct conf_cluster *c = decode_good(
+        "{name: outbound|80||a, type: EDS, eds_cluster_config: {eds_config: {ads: {}, "
+        "initial_fetch_timeout: 0s, resource_api_version: V3}}, lb_policy: LEAST_REQUEST, "
+        "least_request_lb_config: {choice_count: 5}, connect_timeout: 10s, circuit_breakers: "
+        "{thresholds: [{max_connections: 1, max_pending_requests: 2, max_requests: 3, "
+        "max_retries: 4294967295, track_remaining: true}, {priority: HIGH, max_requests: 9}]}, "
+        "common_lb_config: {}, filters: [{name: mx, typed_config: {'@type': "
+        "type.googleapis.com/udpa.type.v1.TypedStruct, type_url: "
+        "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange, value: "
+        "{protocol: istio-peer-exchange, enable_discovery: true}}}], metadata: {filter_metadata: "
+        "{istio: {services: [{host: a}]}}}}");
+    assert_int_equal(c->type, CONF_CLUSTER_EDS);
+    assert_string_equal(c->eds_name, "outbound|80||a");
+    assert_int_equal(c->choice_count, 5);
+    assert_int_equal(c->connect_timeout_ms, 10000);
+    assert_int_equal(c->max_connections, 1);
+    assert_int_equal(c->max_pending_requests, 2);
+    assert_int_equal(c->max_requests, 3);
+    conf_object_unref(c);
+}
+
+static void test_original_dst(void **state)
+{
+    (void)state;
+    char text[ADDR_TEXT_MAX];
+    struct conf_cluster *c = decode_good(
+        "{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, cleanup_interval: 60s, "
+        "original_dst_lb_config: {upstream_port_override: 8080}, upstream_bind_config: "
+        "{source_address: {address: 127.0.0.6, port_value: 0}}, typed_extension_protocol_options: "
+        "{" OPTIONS ": {'@type': type.googleapis.com/" OPTIONS ", use_downstream_protocol_config: "
+        "{http2_protocol_options: {}}, common_http_protocol_options: {idle_timeout: 300s, "
+        "max_requests_per_connection: 7}}}}");
+    assert_int_equal(c->type, CONF_CLUSTER_ORIGINAL_DST);
+    assert_int_equal(c->original_dst_port, 8080);
+    assert_string_equal(addr_format(&c->source, text), "127.0.0.6:0");
+    assert_int_equal(c->idle_timeout_ms, 300000);
+    assert_int_equal(c->max_requests_per_connection, 7);
+    assert_false(c->is_http2);
+    conf_object_unref(c);
+}
+
+static void test_http2(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        "{name: c, http2_protocol_options: {}}",
+        "{name: c, typed_extension_protocol_options: {" OPTIONS ": {'@type': "
+        "type.googleapis.com/" OPTIONS ", explicit_http_config: {http2_protocol_options: {}}}}}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        struct conf_cluster *c = decode_good(forms[i]);
+        if (!c->is_http2)
+            fail_msg("%s", forms[i]);
+        conf_object_unref(c);
+    }
+}
+
+static void test_policies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml;
+        enum conf_lb_policy policy;
+        unsigned choice_count;
+    } rows[] = {
+        {"{name: c, lb_policy: RANDOM}", CONF_LB_RANDOM, 2},
+        {"{name: c, " LB("random.v3.Random") "}", CONF_LB_RANDOM, 2},
+        {"{name: c, " LB("round_robin.v3.RoundRobin") "}", CONF_LB_ROUND_ROBIN, 2},
+        {"{name: c, " LB("least_request.v3.LeastRequest, choice_count: 3") "}",
+         CONF_LB_LEAST_REQUEST, 3},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct conf_cluster *c = decode_good(rows[i].yaml);
+        if (c->lb_policy != rows[i].policy || c->choice_count != rows[i].choice_count)
+            fail_msg("%s", rows[i].yaml);
+        conf_object_unref(c);
+    }
+}
+
+static void test_endpoints(void **state)
+{
+    (void)state;
+    char text[ADDR_TEXT_MAX];
+    struct conf_cluster *c = decode_good(
+        "{name: c, type: STRICT_DNS, dns_lookup_family: V4_ONLY, dns_refresh_rate: 60s, "
+        "load_assignment: {endpoints: [{locality: {region: r, zone: z}, lb_endpoints: [{endpoint: "
+        "{address: {socket_address: {address: a.b, port_value: 80}}}, load_balancing_weight: 3, "
+        "health_status: DRAINING}, {endpoint: {hostname: h, address: {socket_address: {address: "
+        "'::1', port_value: 81}}}, health_status: UNHEALTHY}]}, {priority: 2, lb_endpoints: "
+        "[{endpoint: {address: {pipe: {path: /x}}}, health_status: DEGRADED}]}]}}");
+    const struct conf_endpoint *e = c->inline_endpoints->v;
+    assert_int_equal(c->dns_family, CONF_DNS_V4);
+    assert_int_equal(c->dns_refresh_ms, 60000);
+    assert_int_equal(c->inline_endpoints->n, 3);
+    assert_int_equal(e[0].address.len, 0);
+    assert_string_equal(e[0].hostname, "a.b");
+    assert_int_equal(e[0].port, 80);
+    assert_int_equal(e[0].weight, 3);
+    assert_int_equal(e[0].health, CONF_DRAINING);
+    assert_string_equal(e[0].region, "r");
+    assert_string_equal(e[1].zone, "z");
+    assert_string_equal(e[1].sub_zone, "");
+    assert_string_equal(addr_format(&e[1].address, text), "[::1]:81");
+    assert_string_equal(e[1].hostname, "h");
+    assert_int_equal(e[1].health, CONF_UNHEALTHY);
+    assert_int_equal(e[2].priority, 2);
+    assert_int_equal(e[2].weight, 1);
+    assert_int_equal(e[2].health, CONF_DEGRADED);
+    assert_string_equal(addr_format(&e[2].address, text), "/x");
+    conf_object_unref(c);
+}
+
+static void test_load_assignment(void **state)
+{
+    (void)state;
+    struct arena a;
+    struct conf_endpoints *e;
+    struct error err = {0};
+    arena_init(&a, 0);
+    const char *type = "envoy.config.endpoint.v3.ClusterLoadAssignment";
+    struct str bytes = yaml_pack(
+        &a, type,
+        "{cluster_name: c, endpoints: [{load_balancing_weight: 2, lb_endpoints: [{endpoint: "
+        "{address: {socket_address: {address: 1.2.3.4, port_value: 5}}}, metadata: "
+        "{filter_metadata: {istio: {workload: x}}}}]}]}");
+    if (decode_endpoints(bytes, NULL, &e, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(e->object.name, "c");
+    assert_int_equal(e->n, 1);
+    assert_int_equal(e->object.hash, hash_xx64(bytes.p, bytes.n, 0));
+    conf_object_unref(e);
+    assert_int_not_equal(
+        decode_endpoints(yaml_pack(&a, type, "{endpoints: []}"), NULL, &e, &err), 0);
+    assert_string_equal(err.text, "cluster_name: must not be empty");
+    assert_int_equal(decode_endpoints(STR("\x0b"), NULL, &e, &err), -ERR_INVALID);
+    assert_null(e);
+    arena_fini(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_eds),
+        cmocka_unit_test(test_original_dst),
+        cmocka_unit_test(test_http2),
+        cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_load_assignment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

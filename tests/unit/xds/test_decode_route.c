@@ -1,0 +1,240 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/regex.h"
+#include "xds/decode.h"
+#include "yaml.h"
+
+#define TYPE "envoy.config.route.v3.RouteConfiguration"
+
+static struct conf_route_config *decode(const char *yaml, struct error *err)
+{
+    struct arena a;
+    struct conf_route_config *rc;
+    arena_init(&a, 0);
+    int result = decode_route_config(yaml_pack(&a, TYPE, yaml), NULL, &rc, err);
+    assert_int_equal(result == 0, rc != NULL);
+    arena_fini(&a);
+    return rc;
+}
+
+/* %s: a route's fields, in flow style. */
+#define ROUTE(fields) \
+    "{name: rc, virtual_hosts: [{name: v, domains: ['*'], routes: [{" fields "}]}]}"
+#define AT_ROUTE "virtual_hosts[0].routes[0]."
+#define TO "route: {cluster: c}"
+
+static const struct {
+    const char *name, *yaml, *error;
+} bad[] = {
+    {"vhost without name", "{virtual_hosts: [{domains: [a]}]}",
+     "virtual_hosts[0].name: must not be empty"},
+    {"vhost without domains", "{virtual_hosts: [{name: a}]}",
+     "virtual_hosts[0].domains: at least one is required"},
+    {"domain twice",
+     "{name: rc, virtual_hosts: [{name: a, domains: [d, e]}, {name: b, domains: [f, E]}]}",
+     "virtual_hosts[1].domains[1]: Only unique values for domains are permitted. Duplicate entry "
+     "of domain e in route rc"},
+    {"two wildcards",
+     "{name: rc, virtual_hosts: [{name: a, domains: ['*']}, {name: b, domains: ['*']}]}",
+     "virtual_hosts[1].domains[0]: Only a single wildcard domain is permitted in route rc"},
+    {"no match", ROUTE(TO), AT_ROUTE "match: required"},
+    {"no path", ROUTE("match: {}, " TO), AT_ROUTE "match.path_specifier: required"},
+    {"no action", ROUTE("match: {prefix: /}"), AT_ROUTE "action: required"},
+    {"redirect", ROUTE("match: {prefix: /}, redirect: {https_redirect: true}"),
+     AT_ROUTE "redirect: not supported"},
+    {"bad regex", ROUTE("match: {safe_regex: {regex: '('}}, " TO),
+     AT_ROUTE "match.safe_regex.regex: regex: missing ): ("},
+    {"separated prefix with a slash at the end",
+     ROUTE("match: {path_separated_prefix: /a/}, " TO),
+     AT_ROUTE "match.path_separated_prefix: must start with /, must not end with it nor contain ? "
+              "or #"},
+    {"query parameters are not matched",
+     ROUTE("match: {prefix: /, query_parameters: [{name: a}]}, " TO),
+     AT_ROUTE "match.query_parameters: not supported"},
+    {"no cluster", ROUTE("match: {prefix: /}, route: {}"),
+     AT_ROUTE "route.cluster_specifier: required"},
+    {"empty cluster", ROUTE("match: {prefix: /}, route: {cluster: ''}"),
+     AT_ROUTE "route.cluster: must not be empty"},
+    {"weighted clusters", ROUTE("match: {prefix: /}, route: {weighted_clusters: {}}"),
+     AT_ROUTE "route.weighted_clusters: not supported"},
+    {"negative timeout", ROUTE("match: {prefix: /}, route: {cluster: c, timeout: -1s}"),
+     AT_ROUTE "route.timeout: negative duration"},
+    {"auto host rewrite",
+     ROUTE("match: {prefix: /}, route: {cluster: c, auto_host_rewrite: true}"),
+     AT_ROUTE "route.host_rewrite_specifier: only host_rewrite_literal is supported"},
+    {"direct response status", ROUTE("match: {prefix: /}, direct_response: {status: 99}"),
+     AT_ROUTE "direct_response.status: must be within 200 and 599"},
+    {"direct response too long",
+     "{max_direct_response_body_size_bytes: 3, virtual_hosts: [{name: v, domains: ['*'], routes: "
+     "[{match: {prefix: /}, direct_response: {status: 200, body: {inline_string: long}}}]}]}",
+     AT_ROUTE "direct_response.body.4 bytes, at most 3 are allowed"},
+    {"header name", ROUTE("match: {prefix: /, headers: [{name: 'a b'}]}, " TO),
+     AT_ROUTE "match.headers[0].name: not a header name: \"a b\""},
+    {"empty prefix of a header",
+     ROUTE("match: {prefix: /, headers: [{name: a, string_match: {prefix: ''}}]}, " TO),
+     AT_ROUTE "match.headers[0].string_match.match_pattern: must not be empty"},
+    {"host may not be added",
+     ROUTE("match: {prefix: /}, request_headers_to_add: [{header: {key: Host, value: a}}], " TO),
+     AT_ROUTE "request_headers_to_add[0].header.key: :-prefixed or host headers may not be "
+              "modified"},
+    {"pseudo header may not be removed",
+     ROUTE("match: {prefix: /}, response_headers_to_remove: [a, ':status'], " TO),
+     AT_ROUTE "response_headers_to_remove[1]: :-prefixed or host headers may not be modified"},
+    {"line end in a header",
+     ROUTE("match: {prefix: /}, request_headers_to_add: [{header: {key: a, value: \"b\\r\\nc\"}}]"
+           ", " TO),
+     AT_ROUTE "request_headers_to_add[0].header.value: must not contain line ends or NUL"},
+    {"operator in a header",
+     ROUTE("match: {prefix: /}, request_headers_to_add: [{header: {key: a, value: '%PROTOCOL%'}}]"
+           ", " TO),
+     AT_ROUTE "request_headers_to_add[0].header.value: format operators are not supported: "
+              "%PROTOCOL%"},
+    {"per-route filter settings",
+     ROUTE("match: {prefix: /}, typed_per_filter_config: {f: {'@type': "
+           "type.googleapis.com/google.protobuf.Empty}}, " TO),
+     AT_ROUTE "typed_per_filter_config: not supported"},
+};
+
+static void test_bad(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct error err = {0};
+        struct conf_route_config *rc = decode(bad[i].yaml, &err);
+        conf_object_unref(rc);
+        if (rc || strcmp(err.text, bad[i].error) != 0)
+            fail_msg("%s: \"%s\"", bad[i].name, err.text);
+    }
+}
+
+static struct conf_route_config *decode_good(const char *yaml)
+{
+    struct error err = {0};
+    struct conf_route_config *rc = decode(yaml, &err);
+    if (!rc)
+        fail_msg("%s", err.text);
+    return rc;
+}
+
+static const struct conf_route *only_route(const struct conf_route_config *rc)
+{
+    assert_int_equal(rc->vhosts_n, 1);
+    assert_int_equal(rc->vhosts[0].routes_n, 1);
+    return &rc->vhosts[0].routes[0];
+}
+
+#define assert_str(s, text)                                      \
+    do {                                                         \
+        if (!str_is((s), (text)))                                \
+            fail_msg("\"%.*s\" is not %s", STR_ARG(s), (text)); \
+    } while (0)
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    struct conf_route_config *rc = decode_good(ROUTE("match: {prefix: /a}, " TO));
+    const struct conf_route *r = only_route(rc);
+    assert_string_equal(rc->object.name, "rc");
+    assert_ptr_equal(rc->any_domain, &rc->vhosts[0]);
+    assert_int_equal(r->path_kind, CONF_PATH_PREFIX);
+    assert_str(r->path, "/a");
+    assert_true(r->case_sensitive);
+    assert_int_equal(r->action, CONF_ACTION_CLUSTER);
+    assert_str(r->cluster, "c");
+    assert_int_equal(r->timeout_ms, 15000);
+    assert_false(r->has_idle_timeout);
+    assert_int_equal(r->cluster_not_found_status, 503);
+    assert_null(r->prefix_rewrite.p);
+    assert_null(r->host_rewrite.p);
+    conf_object_unref(rc);
+}
+
+static void test_action(void **state)
+{
+    (void)state;
+    struct conf_route_config *rc = decode_good(
+        ROUTE("name: rt, match: {path: /x, case_sensitive: false}, route: {cluster: c, timeout: 0s, "
+              "idle_timeout: 0.0001s, prefix_rewrite: /, host_rewrite_literal: h, "
+              "cluster_not_found_response_code: INTERNAL_SERVER_ERROR, retry_policy: {retry_on: "
+              "5xx}}"));
+    const struct conf_route *r = only_route(rc);
+    assert_str(r->name, "rt");
+    assert_int_equal(r->path_kind, CONF_PATH_EXACT);
+    assert_false(r->case_sensitive);
+    assert_int_equal(r->timeout_ms, 0);
+    assert_true(r->has_idle_timeout);
+    assert_int_equal(r->idle_timeout_ms, 1);
+    assert_str(r->prefix_rewrite, "/");
+    assert_str(r->host_rewrite, "h");
+    assert_int_equal(r->cluster_not_found_status, 500);
+    conf_object_unref(rc);
+}
+
+static void test_headers(void **state)
+{
+    (void)state;
+    struct conf_route_config *rc = decode_good(
+        ROUTE("match: {safe_regex: {regex: '/[a-z]+'}, headers: [{name: X-A, exact_match: v}, "
+              "{name: ':method', string_match: {safe_regex: {regex: GET|PUT}}, invert_match: true},"
+              "{name: num, range_match: {start: -5, end: 9}}, {name: p, present_match: false}, "
+              "{name: q, treat_missing_header_as_empty: true}]}, "
+              "request_headers_to_add: [{header: {key: X-B, value: '100%%'}}, {header: {key: c, "
+              "value: ''}}, {header: {key: d, value: ''}, keep_empty_value: true, append_action: "
+              "OVERWRITE_IF_EXISTS_OR_ADD}, {header: {key: e, value: f}, append: false}], "
+              "response_headers_to_remove: [X-C], direct_response: {status: 503, body: "
+              "{inline_string: b}}"));
+    const struct conf_route *r = only_route(rc);
+    assert_true(regex_match(r->path_regex, STR("/abc")));
+    assert_int_equal(r->headers_n, 5);
+    assert_str(r->headers[0].name, "x-a");
+    assert_int_equal(r->headers[0].kind, CONF_HEADER_STRING);
+    assert_int_equal(r->headers[0].string.kind, CONF_STRING_EXACT);
+    assert_true(regex_match(r->headers[1].string.regex, STR("PUT")));
+    assert_true(r->headers[1].invert);
+    assert_int_equal(r->headers[2].range_start, -5);
+    assert_int_equal(r->headers[2].range_end, 9);
+    assert_int_equal(r->headers[3].kind, CONF_HEADER_PRESENT);
+    assert_false(r->headers[3].present);
+    assert_true(r->headers[4].present);
+    assert_true(r->headers[4].treat_missing_as_empty);
+    assert_int_equal(r->request_headers.add_n, 3);
+    assert_str(r->request_headers.add[0].name, "x-b");
+    assert_str(r->request_headers.add[0].value, "100%");
+    assert_int_equal(r->request_headers.add[0].action, CONF_APPEND_OR_ADD);
+    assert_str(r->request_headers.add[1].name, "d");
+    assert_int_equal(r->request_headers.add[1].action, CONF_OVERWRITE_OR_ADD);
+    assert_int_equal(r->request_headers.add[2].action, CONF_OVERWRITE_OR_ADD);
+    assert_str(r->response_headers.remove[0], "x-c");
+    assert_int_equal(r->direct_status, 503);
+    assert_str(r->direct_body, "b");
+    conf_object_unref(rc);
+}
+
+static void test_hash_is_of_the_bytes(void **state)
+{
+    (void)state;
+    struct conf_route_config *a = decode_good(ROUTE("match: {prefix: /a}, " TO));
+    struct conf_route_config *b = decode_good(ROUTE("match: {prefix: /a}, " TO));
+    struct conf_route_config *c = decode_good(ROUTE("match: {prefix: /b}, " TO));
+    assert_int_equal(a->object.hash, b->object.hash);
+    assert_int_not_equal(a->object.hash, c->object.hash);
+    conf_object_unref(a);
+    conf_object_unref(b);
+    conf_object_unref(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bad),     cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_action),  cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_hash_is_of_the_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
