@@ -317,11 +317,32 @@ static void sweep_dir(struct cache *c)
 
 /* --- face --- */
 
+/* With its parents, as mkdir -p. */
+static int make_dir(const char *dir, struct error *err)
+{
+    char *path = mem_strdup(dir);
+    int rc = 0;
+    for (char *c = path + 1; path[0] && !rc; c++) {
+        char end = *c;
+        if (end && end != '/')
+            continue;
+        *c = 0;
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+            rc = error_set_errno(err, errno, "%s", path);
+        *c = end;
+        if (!end)
+            break;
+    }
+    mem_free(path);
+    return rc;
+}
+
 static int open_dir(const char *dir, int *fd_r, struct error *err)
 {
     struct stat st;
-    if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-        return error_set_errno(err, errno, "%s", dir);
+    int rc = make_dir(dir, err);
+    if (rc)
+        return rc;
     int parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (parent < 0)
         return error_set_errno(err, errno, "%s", dir);

@@ -94,7 +94,8 @@ bool rollout_is_live(const struct rollout *r, const char *slot);
 
 /* [main], told by workers through messages. Every VM that install handed out comes back by
  * rollout_retired exactly once, and is named by its pointer until then. Installs of an emptied
- * slot (vm NULL) carry ticket 0 and need no answer. */
+ * slot (vm NULL) carry ticket 0 and need no answer. r may be NULL: messages that arrive after
+ * rollout_destroy have no effect, except that a retired VM is disposed of. */
 void rollout_installed(struct rollout *r, uint64_t ticket, unsigned worker);
 void rollout_retired(struct rollout *r, struct pwasm_vm *vm);
 void rollout_vm_failed(struct rollout *r, const struct pwasm_vm *vm, const char *text);

@@ -210,8 +210,8 @@ void seats_start(struct version *v)
 
 void rollout_installed(struct rollout *r, uint64_t ticket, unsigned worker)
 {
-    struct version *v =
-        hash_find(&r->versions, (struct str){(const char *)&ticket, sizeof(ticket)});
+    struct str key = {(const char *)&ticket, sizeof(ticket)};
+    struct version *v = r ? hash_find(&r->versions, key) : NULL;
     if (!v || worker >= r->workers || v->slot->serving != v)
         return;
     if (!v->seats[worker].is_installed) {
@@ -236,6 +236,10 @@ void rollout_installed(struct rollout *r, uint64_t ticket, unsigned worker)
 
 void rollout_retired(struct rollout *r, struct pwasm_vm *vm)
 {
+    if (!r) {
+        pwasm_vm_destroy(&vm);
+        return;
+    }
     struct worker_vm *out = hash_remove(&r->vms, vm_key(&vm));
     dispose(r, vm);
     if (!out)
@@ -264,7 +268,7 @@ static bool is_repeated(const struct version *v)
 void rollout_vm_failed(struct rollout *r, const struct pwasm_vm *vm, const char *text)
 {
     struct pwasm_vm *key = (struct pwasm_vm *)(uintptr_t)vm;
-    struct worker_vm *out = hash_find(&r->vms, vm_key(&key));
+    struct worker_vm *out = r ? hash_find(&r->vms, vm_key(&key)) : NULL;
     if (!out || out->is_failed)
         return;
     struct version *v = out->version;
@@ -291,7 +295,7 @@ static void on_reload(struct loop_timer *t)
 
 void rollout_want_vm(struct rollout *r, struct conf_plugin *conf, unsigned worker)
 {
-    struct slot *slot = hash_find(&r->slots, str_of(conf->slot));
+    struct slot *slot = r ? hash_find(&r->slots, str_of(conf->slot)) : NULL;
     struct version *v = slot ? slot->serving : NULL;
     if (!v || worker >= r->workers || v->conf->object.hash != conf->object.hash)
         return;

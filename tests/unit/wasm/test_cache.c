@@ -192,6 +192,22 @@ static void test_folder_of_another(void **state)
     assert_null(c);
 }
 
+static void test_folder_is_made(void **state)
+{
+    (void)state;
+    char path[128];
+    struct cache *c = NULL;
+    struct error err;
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/a/b//c/", dir);
+    assert_int_equal(cache_open(path, 1000, &c, &err), 0);
+    cache_close(&c);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    assert_true(cache_open("/dev/null/x", 1000, &c, &err) < 0);
+    assert_true(cache_open("", 1000, &c, &err) < 0);
+}
+
 int main(void)
 {
     log_set_all(LEVEL_OFF);
@@ -201,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_forgets, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_hostile_index, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_file_of_another_kind, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_folder_is_made, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_folder_of_another, make_dir, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -553,6 +553,29 @@ static void test_destroy_with_work_under_way(void **state)
     }
 }
 
+/* Workers give their VMs back by messages, the last of which may come after the end. */
+static void test_vms_that_come_back_late(void **state)
+{
+    (void)state;
+    struct world w;
+    struct outcome_seen o = {0};
+    open_world(&w, 10000);
+    struct conf_plugin *conf = plugin("one", "", CONF_FAIL_RELOAD);
+    rollout_push(w.rollout, conf, on_done, &o);
+    await(&w, &o);
+    rollout_destroy(&w.rollout);
+    assert_null(w.rollout);
+    rollout_installed(w.rollout, w.ticket, 0);
+    rollout_vm_failed(w.rollout, w.vms[0], "trap");
+    rollout_want_vm(w.rollout, conf, 0);
+    for (unsigned i = 0; i < WORKERS; i++)
+        rollout_retired(w.rollout, w.vms[i]);
+    conf_object_unref(conf);
+    loop_destroy(&w.loop);
+    assert_int_equal(fake_counts.vms, 0);
+    assert_int_equal(fake_counts.modules, 0);
+}
+
 static void test_local_file(void **state)
 {
     (void)state;
@@ -733,6 +756,7 @@ int main(void)
         cmocka_unit_test(test_reload_after_a_trap),
         cmocka_unit_test(test_remove_while_starting),
         cmocka_unit_test(test_destroy_with_work_under_way),
+        cmocka_unit_test(test_vms_that_come_back_late),
         cmocka_unit_test(test_local_file),
         cmocka_unit_test(test_failed_fetch_is_retried_behind_the_last_good),
         cmocka_unit_test(test_newer_push_stops_the_retries),
