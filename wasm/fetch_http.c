@@ -1,5 +1,6 @@
 /* Modules by http(s): one exchange. Where the configuration names a cluster that is known, its
- * endpoint is connected to, and whether TLS is spoken is the cluster's matter, as in Envoy. */
+ * endpoint is connected to. TLS is spoken when the cluster does, as in Envoy, or when the address
+ * says https: a cluster never takes TLS away. */
 #include "wasm/fetch_private.h"
 
 #include "base/mem.h"
@@ -34,10 +35,10 @@ static char *make_url(const struct fetch *f, const struct rollout_endpoint *endp
 {
     struct sbuf b = {0};
     bool is_literal6 = strchr(f->url.host, ':') != NULL;
+    bool is_tls = endpoint && (endpoint->is_tls || str_is(str_of(f->url.scheme), "https"));
     if (!endpoint)
         return mem_strdup(f->uri);
-    sbuf_printf(&b, is_literal6 ? "%s://[%s]" : "%s://%s", endpoint->is_tls ? "https" : "http",
-                f->url.host);
+    sbuf_printf(&b, is_literal6 ? "%s://[%s]" : "%s://%s", is_tls ? "https" : "http", f->url.host);
     if (f->url.has_port)
         sbuf_printf(&b, ":%u", f->url.port);
     sbuf_addz(&b, f->url.path);

@@ -141,8 +141,9 @@ class HttpTest(unittest.TestCase):
         lines = fetch(where, "cluster=known", "http://modules.example/good.wasm")
         self.assertRegex(lines[0], "^ok " + DIGEST)
         self.assertEqual(self.server.last["Host"], "modules.example")
+        # A cluster without TLS does not take it away from an address with it.
         lines = fetch(where, "cluster=known", "https://modules.example/good.wasm")
-        self.assertRegex(lines[0], "^ok " + DIGEST)
+        self.assertRegex(lines[0], "^error fetch: https://modules.example/good.wasm: ")
         lines = fetch("loopback=yes", where, "cluster=other", self.url + "/good.wasm")
         self.assertRegex(lines[0], "^ok " + DIGEST)
 
