@@ -131,7 +131,8 @@ class Folder:
                 self.good[name] = load_text(self.messages, f.read())
         except Exception as e:  # whatever a text can be wrong in
             kept = "; its last good content stays" if name in self.good else ""
-            self.report(f"{os.path.basename(name)}: {str(e).strip()}{kept}")
+            text = " ".join(str(e).partition("Available Fields")[0].split())
+            self.report(f"{os.path.basename(name)}: {text}{kept}")
 
     def poll(self, at_once=False):
         """True when something changed."""
