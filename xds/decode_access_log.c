@@ -136,10 +136,10 @@ static int decode_log(struct decode *d, const log_msg *m, bool is_listener,
     const struct sink *sink = find_sink(m);
     ProtobufCMessage *msg;
     if (!sink)
-        return error_set(err, ERR_UNSUPPORTED,
-                         "Didn't find a registered implementation for '%s' with type URL: '%.*s'",
-                         m->name,
-                         STR_ARG(m->config_type_case ? pb_any_type(m->typed_config) : STR("")));
+        return error_set(
+            err, ERR_UNSUPPORTED,
+            "typed_config: Didn't find a registered implementation for '%s' with type URL: '%.*s'",
+            m->name, STR_ARG(m->config_type_case ? pb_any_type(m->typed_config) : STR("")));
     if (m->filter && !(is_listener && is_no_route_filter(m->filter)))
         return error_set(err, ERR_UNSUPPORTED, "filter: not supported");
     if (!sink->decode) {

@@ -207,7 +207,8 @@ int decode_data_source(struct decode *d, const Envoy__Config__Core__V3__DataSour
         return error_set(err, ERR_INVALID, "specifier: required");
     }
     if (bytes_r->n > max)
-        return error_set(err, ERR_LIMIT, "%zu bytes, at most %zu are allowed", bytes_r->n, max);
+        return error_set(err, ERR_LIMIT, "specifier: %zu bytes, at most %zu are allowed",
+                         bytes_r->n, max);
     return 0;
 }
 

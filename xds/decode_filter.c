@@ -59,9 +59,10 @@ static const struct http_type *find_http(struct str type)
 
 static int refuse(const char *name, const Google__Protobuf__Any *any, struct error *err)
 {
-    return error_set(err, ERR_UNSUPPORTED,
-                     "Didn't find a registered implementation for '%s' with type URL: '%.*s'", name,
-                     STR_ARG(pb_any_type(any)));
+    return error_set(
+        err, ERR_UNSUPPORTED,
+        "typed_config: Didn't find a registered implementation for '%s' with type URL: '%.*s'",
+        name, STR_ARG(pb_any_type(any)));
 }
 
 /* ---- Wasm filters, inline and discovered ---- */
@@ -189,14 +190,16 @@ static int check_terminal(const char *name, const char *type, bool is_terminal, 
     if (is_terminal == is_last)
         return 0;
     if (is_last)
-        return error_set(err, ERR_INVALID,
-                         "Error: non-terminal filter named %s of type %s is the last filter in a "
-                         "%s filter chain.",
-                         name, type, kind);
-    return error_set(err, ERR_INVALID,
-                     "Error: terminal filter named %s of type %s must be the last filter in a %s "
-                     "filter chain.",
-                     name, type, kind);
+        return error_set(
+            err, ERR_INVALID,
+            "typed_config: Error: non-terminal filter named %s of type %s is the last filter in a "
+            "%s filter chain.",
+            name, type, kind);
+    return error_set(
+        err, ERR_INVALID,
+        "typed_config: Error: terminal filter named %s of type %s must be the last filter in a %s "
+        "filter chain.",
+        name, type, kind);
 }
 
 int decode_net_filters(struct decode *d, const chain_msg *chain, struct conf_filter_chain *out,

@@ -230,9 +230,10 @@ static int decode_listener_filter(const Envoy__Config__Listener__V3__ListenerFil
         l->has_http_inspector = true;
         return 0;
     }
-    return error_set(err, ERR_UNSUPPORTED,
-                     "Didn't find a registered implementation for '%s' with type URL: '%.*s'",
-                     m->name, STR_ARG(type));
+    return error_set(
+        err, ERR_UNSUPPORTED,
+        "typed_config: Didn't find a registered implementation for '%s' with type URL: '%.*s'",
+        m->name, STR_ARG(type));
 }
 
 static int decode_listener_filters(const listener_msg *m, struct conf_listener *l,

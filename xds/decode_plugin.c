@@ -98,7 +98,7 @@ static int set_local(struct decode *d, const Envoy__Config__Core__V3__DataSource
     code->kind = CONF_CODE_INLINE;
     if (decode_data_source(d, m, INLINE_CODE_MAX, &code->bytes, err))
         return -ERR_INVALID;
-    return code->bytes.n ? 0 : error_set(err, ERR_INVALID, "must not be empty");
+    return code->bytes.n ? 0 : error_set(err, ERR_INVALID, "specifier: must not be empty");
 }
 
 static int set_code(struct decode *d, const Envoy__Config__Core__V3__AsyncDataSource *m,

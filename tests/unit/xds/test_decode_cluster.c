@@ -14,8 +14,7 @@ static struct conf_cluster *decode(const char *yaml, struct error *err)
     struct arena a;
     struct conf_cluster *c;
     arena_init(&a, 0);
-    int rc =
-        decode_cluster(yaml_pack(&a, "envoy.config.cluster.v3.Cluster", yaml), NULL, &c, err);
+    int rc = decode_cluster(yaml_pack(&a, "envoy.config.cluster.v3.Cluster", yaml), NULL, &c, err);
     assert_int_equal(rc == 0, c != NULL);
     arena_fini(&a);
     return c;
@@ -34,8 +33,8 @@ static struct conf_cluster *decode_good(const char *yaml)
     "load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {address: {" fields "}}}]}]}"
 #define AT_ENDPOINT "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address."
 #define OPTIONS "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-#define LB(type)                                                                              \
-    "load_balancing_policy: {policies: [{typed_extension_config: {name: lb, typed_config: {"   \
+#define LB(type)                                                                             \
+    "load_balancing_policy: {policies: [{typed_extension_config: {name: lb, typed_config: {" \
     "'@type': type.googleapis.com/envoy.extensions.load_balancing_policies." type "}}}]}"
 
 static const struct {
@@ -45,25 +44,30 @@ static const struct {
     {"custom type", "{name: c, cluster_type: {name: x}}", "cluster_type: not supported"},
     {"ring hash", "{name: c, lb_policy: RING_HASH}",
      "lb_policy: RING_HASH, MAGLEV and LOAD_BALANCING_POLICY_CONFIG are not supported"},
-    {"unknown policy", "{name: c, " LB("round_robin.v3.RoundRobinX") "}",
+    {"unknown policy",
+     "{name: c, load_balancing_policy: {policies: [{typed_extension_config: {name: lb, "
+     "typed_config: {'@type': type.googleapis.com/google.protobuf.Empty}}}]}}",
      "load_balancing_policy: Didn't find a registered load balancer factory"},
-    {"choice count", "{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {choice_count: "
-                     "1}}",
+    {"choice count",
+     "{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {choice_count: "
+     "1}}",
      "least_request_lb_config.choice_count: must be at least 2"},
     {"provided without original destination", "{name: c, lb_policy: CLUSTER_PROVIDED}",
      "lb_policy: cluster: LB policy CLUSTER_PROVIDED is not valid for this cluster type"},
     {"original destination without provided", "{name: c, type: ORIGINAL_DST}",
      "lb_policy: LB policy is not valid for cluster type ORIGINAL_DST. Only 'CLUSTER_PROVIDED' is "
      "allowed with cluster type 'ORIGINAL_DST'"},
-    {"other header", "{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, "
-                     "original_dst_lb_config: {use_http_header: true, http_header_name: x}}",
+    {"other header",
+     "{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, "
+     "original_dst_lb_config: {use_http_header: true, http_header_name: x}}",
      "original_dst_lb_config.http_header_name: not supported"},
     {"EDS without its config", "{name: c, type: EDS}",
      "eds_cluster_config: required for an EDS cluster"},
     {"EDS without source", "{name: c, type: EDS, eds_cluster_config: {}}",
      "eds_cluster_config.eds_config: required"},
-    {"EDS from a file", "{name: c, type: EDS, eds_cluster_config: {eds_config: "
-                        "{path_config_source: {path: /x}}}}",
+    {"EDS from a file",
+     "{name: c, type: EDS, eds_cluster_config: {eds_config: "
+     "{path_config_source: {path: /x}}}}",
      "eds_cluster_config.eds_config.path_config_source: not supported"},
     {"EDS config elsewhere", "{name: c, eds_cluster_config: {eds_config: {ads: {}}}}",
      "eds_cluster_config: cannot be set for a cluster whose type is not EDS"},
@@ -91,8 +95,9 @@ static const struct {
      AT_ENDPOINT "socket_address.port_value: must be within 0 and 65535"},
     {"no address", "{name: c, load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {}}]}]}}",
      "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address: required"},
-    {"weight", "{name: c, load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {}, "
-               "load_balancing_weight: 0}]}]}}",
+    {"weight",
+     "{name: c, load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {}, "
+     "load_balancing_weight: 0}]}]}}",
      "load_assignment.endpoints[0].lb_endpoints[0].load_balancing_weight: must be at least 1"},
     {"priority", "{name: c, load_assignment: {endpoints: [{priority: 129}]}}",
      "load_assignment.endpoints[0].priority: must not be above 128"},
@@ -282,8 +287,8 @@ static void test_load_assignment(void **state)
     assert_int_equal(e->n, 1);
     assert_int_equal(e->object.hash, hash_xx64(bytes.p, bytes.n, 0));
     conf_object_unref(e);
-    assert_int_not_equal(
-        decode_endpoints(yaml_pack(&a, type, "{endpoints: []}"), NULL, &e, &err), 0);
+    assert_int_not_equal(decode_endpoints(yaml_pack(&a, type, "{endpoints: []}"), NULL, &e, &err),
+                         0);
     assert_string_equal(err.text, "cluster_name: must not be empty");
     assert_int_equal(decode_endpoints(STR("\x0b"), NULL, &e, &err), -ERR_INVALID);
     assert_null(e);
@@ -293,14 +298,10 @@ static void test_load_assignment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_eds),
-        cmocka_unit_test(test_original_dst),
-        cmocka_unit_test(test_http2),
-        cmocka_unit_test(test_policies),
-        cmocka_unit_test(test_endpoints),
-        cmocka_unit_test(test_load_assignment),
+        cmocka_unit_test(test_bad),       cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_eds),       cmocka_unit_test(test_original_dst),
+        cmocka_unit_test(test_http2),     cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_endpoints), cmocka_unit_test(test_load_assignment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,8 +50,7 @@ static const struct {
      AT_ROUTE "redirect: not supported"},
     {"bad regex", ROUTE("match: {safe_regex: {regex: '('}}, " TO),
      AT_ROUTE "match.safe_regex.regex: regex: missing ): ("},
-    {"separated prefix with a slash at the end",
-     ROUTE("match: {path_separated_prefix: /a/}, " TO),
+    {"separated prefix with a slash at the end", ROUTE("match: {path_separated_prefix: /a/}, " TO),
      AT_ROUTE "match.path_separated_prefix: must start with /, must not end with it nor contain ? "
               "or #"},
     {"query parameters are not matched",
@@ -65,15 +64,14 @@ static const struct {
      AT_ROUTE "route.weighted_clusters: not supported"},
     {"negative timeout", ROUTE("match: {prefix: /}, route: {cluster: c, timeout: -1s}"),
      AT_ROUTE "route.timeout: negative duration"},
-    {"auto host rewrite",
-     ROUTE("match: {prefix: /}, route: {cluster: c, auto_host_rewrite: true}"),
+    {"auto host rewrite", ROUTE("match: {prefix: /}, route: {cluster: c, auto_host_rewrite: true}"),
      AT_ROUTE "route.host_rewrite_specifier: only host_rewrite_literal is supported"},
     {"direct response status", ROUTE("match: {prefix: /}, direct_response: {status: 99}"),
      AT_ROUTE "direct_response.status: must be within 200 and 599"},
     {"direct response too long",
      "{max_direct_response_body_size_bytes: 3, virtual_hosts: [{name: v, domains: ['*'], routes: "
      "[{match: {prefix: /}, direct_response: {status: 200, body: {inline_string: long}}}]}]}",
-     AT_ROUTE "direct_response.body.4 bytes, at most 3 are allowed"},
+     AT_ROUTE "direct_response.body.specifier: 4 bytes, at most 3 are allowed"},
     {"header name", ROUTE("match: {prefix: /, headers: [{name: 'a b'}]}, " TO),
      AT_ROUTE "match.headers[0].name: not a header name: \"a b\""},
     {"empty prefix of a header",
@@ -129,9 +127,9 @@ static const struct conf_route *only_route(const struct conf_route_config *rc)
     return &rc->vhosts[0].routes[0];
 }
 
-#define assert_str(s, text)                                      \
-    do {                                                         \
-        if (!str_is((s), (text)))                                \
+#define assert_str(s, text)                                     \
+    do {                                                        \
+        if (!str_is((s), (text)))                               \
             fail_msg("\"%.*s\" is not %s", STR_ARG(s), (text)); \
     } while (0)
 
@@ -158,11 +156,11 @@ static void test_defaults(void **state)
 static void test_action(void **state)
 {
     (void)state;
-    struct conf_route_config *rc = decode_good(
-        ROUTE("name: rt, match: {path: /x, case_sensitive: false}, route: {cluster: c, timeout: 0s, "
-              "idle_timeout: 0.0001s, prefix_rewrite: /, host_rewrite_literal: h, "
-              "cluster_not_found_response_code: INTERNAL_SERVER_ERROR, retry_policy: {retry_on: "
-              "5xx}}"));
+    struct conf_route_config *rc = decode_good(ROUTE(
+        "name: rt, match: {path: /x, case_sensitive: false}, route: {cluster: c, timeout: 0s, "
+        "idle_timeout: 0.0001s, prefix_rewrite: /, host_rewrite_literal: h, "
+        "cluster_not_found_response_code: INTERNAL_SERVER_ERROR, retry_policy: {retry_on: "
+        "5xx}}"));
     const struct conf_route *r = only_route(rc);
     assert_str(r->name, "rt");
     assert_int_equal(r->path_kind, CONF_PATH_EXACT);
@@ -232,8 +230,10 @@ static void test_hash_is_of_the_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad),     cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_action),  cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_action),
+        cmocka_unit_test(test_headers),
         cmocka_unit_test(test_hash_is_of_the_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
