@@ -15,6 +15,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../fake"))
 import certs  # noqa: E402
 import fault_server  # noqa: E402
+import hostile_registry  # noqa: E402
 import registry  # noqa: E402
 import token_server  # noqa: E402
 
@@ -237,6 +238,93 @@ class TlsTest(Case):
         finally:
             r.stop()
             shutil.rmtree(folder)
+
+
+class HostileTest(Case):
+    def setUp(self):
+        self.server = hostile_registry.HostileRegistry()
+        self.insecure = "insecure=" + self.server.host
+        self.uri = "oci://%s/x:v1" % self.server.host
+        self.manifest = "/v2/x/manifests/v1"
+
+    def tearDown(self):
+        self.server.stop()
+
+    def serve(self, path, body, status=200, headers=()):
+        self.server.answers[path] = (status, list(headers), body)
+
+    def layer_of(self, data, **more):
+        layer = dict({"mediaType": registry.WASM_LAYER, "digest": registry.digest(data), "size": len(data)}, **more)
+        return json.dumps({"schemaVersion": 2, "layers": [layer]}).encode()
+
+    def test_credentials_stay_with_their_origin(self):
+        other = hostile_registry.HostileRegistry()
+        other.answers["/blob"] = (200, [], MODULE)
+        challenge = [("WWW-Authenticate", 'Basic realm="x"')]
+        self.serve(self.manifest, b"", 401, challenge)
+        self.serve(("auth", self.manifest), self.layer_of(MODULE))
+        self.serve(("auth", "/v2/x/blobs/" + registry.digest(MODULE)), b"", 307,
+                   [("Location", other.url + "/blob")])
+        self.check_ok(secret(self.server.host, auth=USER), self.insecure, self.uri)
+        self.assertEqual(other.requests, [("/blob", None)])
+        self.assertEqual([a for _, a in self.server.requests], [None] + ["Basic " + USER] * 2)
+        other.stop()
+
+    def test_token_servers(self):
+        rows = {
+            "http://169.254.169.254/latest": "token server: token server at link-local 169.254.169.254",
+            "http://localhost:1/token": "token server: token server at internal name localhost",
+            "http://10.0.0.1/token": "token server: token server at private 10.0.0.1",
+            "file:///etc/passwd": "token server: .*only http, https and oci",
+            "http://user:pass@%s/" % self.server.host: "token server: .*credentials in the address",
+        }
+        for realm, text in rows.items():
+            with self.subTest(realm):
+                self.serve(self.manifest, b"", 401, [("WWW-Authenticate", 'Bearer realm="%s"' % realm)])
+                self.check_error("fetch: .*: " + text, self.insecure, self.uri,)
+        self.assertEqual({p for p, _ in self.server.requests}, {self.manifest})
+
+    def test_token_answers(self):
+        realm = "http://%s/token" % self.server.host
+        self.serve(self.manifest, b"", 401, [("WWW-Authenticate", 'Bearer realm="%s"' % realm)])
+        rows = [(b"", "no usable token"), (b"{}", "no usable token"), (b'{"token":"a\\r\\nX: y"}', "no usable token"),
+                (b'{"token":"%s"}' % (b"a" * 70000), "body is larger than"),
+                (b'{"token":"good"}', "HTTP 401: the credentials were refused")]
+        for body, text in rows:
+            self.serve("/token", body)
+            self.check_error("fetch: .*" + text, self.insecure, self.uri)
+
+    def test_manifests(self):
+        huge = b'{"schemaVersion":2,"layers":[' + b" " * (5 << 20) + b"]}"
+        index = lambda d: json.dumps({"schemaVersion": 2, "manifests": [  # noqa: E731
+            {"digest": registry.digest(d), "size": len(d), "mediaType": registry.MANIFEST}]}).encode()
+        inner = index(b"deeper")
+        rows = [
+            (b"<html>", "fetch: .*: manifest: not JSON"),
+            (b"[" * 100000, "fetch: .*: manifest: not JSON"),
+            (huge, "fetch: .*: manifest: body is larger than"),
+            (index(inner), "fetch: .*: manifest: an index inside an index"),
+            (self.layer_of(MODULE, size=1 << 40), "fetch: .*: its layer is larger than"),
+            (self.layer_of(MODULE, size=-1), "fetch: .*malformed descriptor"),
+            (self.layer_of(MODULE, size=len(MODULE) - 1), "fetch: .*: layer: body is larger than"),
+            (self.layer_of(MODULE, size=len(MODULE) + 1), "verify: size mismatch for the layer"),
+            (self.layer_of(MODULE, digest=registry.digest(b"other")), "verify: sha256 mismatch for the layer"),
+        ]
+        self.serve("/v2/x/manifests/" + registry.digest(inner), inner)
+        for digest in (registry.digest(MODULE), registry.digest(b"other")):
+            self.serve("/v2/x/blobs/" + digest, MODULE)
+        for body, text in rows:
+            with self.subTest(text):
+                self.serve(self.manifest, body)
+                self.check_error(text, self.insecure, self.uri)
+
+    def test_index_that_lies(self):
+        good = self.layer_of(MODULE)
+        index = json.dumps({"schemaVersion": 2, "manifests": [{"digest": registry.digest(good), "size": 1}]})
+        self.serve(self.manifest, index.encode())
+        self.serve("/v2/x/manifests/" + registry.digest(good), self.layer_of(b"evil"))
+        self.check_error("verify: sha256 mismatch for oci://\\S+: expected " + registry.digest(good)[7:],
+                         self.insecure, self.uri)
 
 
 if __name__ == "__main__":
