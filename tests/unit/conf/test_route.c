@@ -19,20 +19,35 @@ static const struct {
     bool has_any;
     const char *first_suffix, *first_prefix;
 } cases[] = {
-    {.name = "one of each", .domains = {"A.com", "*.b.com", "c.*", "*"}, .exact = 1,
-     .suffixes = 1, .prefixes = 1, .has_any = true, .first_suffix = ".b.com", .first_prefix = "c."},
-    {.name = "longest first", .domains = {"*.c", "*-x.B.c", "*.b.c", "a.*", "aa.*"},
-     .suffixes = 3, .prefixes = 2, .first_suffix = "-x.b.c", .first_prefix = "aa."},
-    {.name = "same exact domain", .domains = {"a", "b", "A"}, .bad = 2,
+    {.name = "one of each",
+     .domains = {"A.com", "*.b.com", "c.*", "*"},
+     .exact = 1,
+     .suffixes = 1,
+     .prefixes = 1,
+     .has_any = true,
+     .first_suffix = ".b.com",
+     .first_prefix = "c."},
+    {.name = "longest first",
+     .domains = {"*.c", "*-x.B.c", "*.b.c", "a.*", "aa.*"},
+     .suffixes = 3,
+     .prefixes = 2,
+     .first_suffix = "-x.b.c",
+     .first_prefix = "aa."},
+    {.name = "same exact domain",
+     .domains = {"a", "b", "A"},
+     .bad = 2,
      .error = "Only unique values for domains are permitted. Duplicate entry of domain a in route "
               "rc"},
-    {.name = "same suffix", .domains = {"*.a", "*.a"}, .bad = 1,
+    {.name = "same suffix",
+     .domains = {"*.a", "*.a"},
+     .bad = 1,
      .error = "Only unique values for domains are permitted. Duplicate entry of domain *.a in "
               "route rc"},
-    {.name = "two stars", .domains = {"a", "*", "*"}, .bad = 2,
+    {.name = "two stars",
+     .domains = {"a", "*", "*"},
+     .bad = 2,
      .error = "Only a single wildcard domain is permitted in route rc"},
-    {.name = "empty domain", .domains = {"a", ""}, .bad = 1,
-     .error = "a domain must not be empty"},
+    {.name = "empty domain", .domains = {"a", ""}, .bad = 1, .error = "a domain must not be empty"},
 };
 
 static void check_index(size_t i, const struct conf_route_config *rc)
