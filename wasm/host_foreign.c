@@ -1,0 +1,84 @@
+/* Foreign functions: named ones of the host, with bytes in and out. compress, uncompress and
+ * clear_route_cache are offered; other names of Envoy's answer NotFound, as unknown ones do. */
+#include <zlib.h>
+
+#include "base/mem.h"
+#include "wasm/plugin_private.h"
+
+typedef enum pwasm_status foreign_fn(struct pwasm_vm *vm, struct str arg);
+
+enum { FOREIGN_OUT_MAX = 16 << 20 };
+
+static enum pwasm_status compress_bytes(struct pwasm_vm *vm, struct str arg)
+{
+    uLongf n = compressBound(arg.n);
+    if (n > FOREIGN_OUT_MAX)
+        return PWASM_SERIALIZATION_FAILURE;
+    char *out = pwasm_out_reserve(vm, n);
+    if (compress((Bytef *)out, &n, (const Bytef *)arg.p, arg.n) != Z_OK)
+        return PWASM_SERIALIZATION_FAILURE;
+    vm->out.n = n;
+    return PWASM_OK;
+}
+
+/* The size is not known beforehand: it doubles up to the bound. */
+static enum pwasm_status uncompress_bytes(struct pwasm_vm *vm, struct str arg)
+{
+    for (size_t room = arg.n * 4 + 1024; room <= FOREIGN_OUT_MAX; room *= 2) {
+        uLongf n = room;
+        char *out = pwasm_out_reserve(vm, room);
+        int rc = uncompress((Bytef *)out, &n, (const Bytef *)arg.p, arg.n);
+        vm->out.n = n;
+        if (rc == Z_OK)
+            return PWASM_OK;
+        if (rc != Z_BUF_ERROR || vm_current_is_killed())
+            break;
+    }
+    return PWASM_SERIALIZATION_FAILURE;
+}
+
+static enum pwasm_status clear_route_cache(struct pwasm_vm *vm, struct str arg)
+{
+    (void)arg;
+    struct pwasm_context *c = pwasm_acting(vm);
+    if (c->ops)
+        c->ops->on_route_change(c);
+    return PWASM_OK;
+}
+
+static const struct {
+    const char *name;
+    foreign_fn *fn;
+} functions[] = {
+    {"compress", compress_bytes},
+    {"uncompress", uncompress_bytes},
+    {"clear_route_cache", clear_route_cache},
+};
+
+static int32_t proxy_call_foreign_function(void *unused, int32_t name, int32_t name_n, int32_t arg,
+                                           int32_t arg_n, int32_t out_ptr, int32_t out_len)
+{
+    (void)unused;
+    HOST_ENTER_BYTES(vm, name, name_n, arg, arg_n, out_ptr, out_len);
+    struct str name_str, arg_str;
+    if (!guest_str(name, name_n, &name_str) || !guest_str(arg, arg_n, &arg_str))
+        return -1 - PWASM_INVALID_MEMORY;
+    for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
+        if (!str_is(name_str, functions[i].name))
+            continue;
+        enum pwasm_status st = functions[i].fn(vm, arg_str);
+        if (st != PWASM_OK)
+            return -1 - (int32_t)st;
+        if (!out_ptr || !out_len) { /* the result is not wanted */
+            vm->out.n = 0;
+            vm->out.is_optional = true;
+        }
+        return (int32_t)vm->out.n;
+    }
+    return -1 - PWASM_NOT_FOUND;
+}
+
+static const struct pwasm_func funcs[] = {
+    {"proxy_call_foreign_function", "iiiiii:i", (void *)proxy_call_foreign_function, 4},
+};
+const struct pwasm_funcs pwasm_funcs_foreign = {funcs, ARRAY_LEN(funcs)};
