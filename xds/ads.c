@@ -34,6 +34,11 @@ Envoy__Config__Core__V3__Node *ads_take_node(struct ads *a)
     return is_wanted ? a->node : NULL;
 }
 
+void ads_count_queued(struct ads *a)
+{
+    stat_set(a->pending, a->stream ? grpc_stream_queued(a->stream) : 0);
+}
+
 static void flush_type(struct ads *a, struct ads_type *t)
 {
     bool is_waiting = ticket_is_waiting(a, t);
@@ -55,6 +60,7 @@ static void flush(struct loop_timer *timer)
     struct ads *a = container_of(timer, struct ads, flush_timer);
     for (size_t i = 0; i < a->order_n && a->stream; i++)
         flush_type(a, a->order[i]);
+    ads_count_queued(a);
     if (a->stream && grpc_stream_queued(a->stream) > ADS_QUEUE_MAX)
         ads_fail(a, "the server does not read requests");
 }
@@ -67,16 +73,23 @@ void ads_flush_later(struct ads *a)
 
 /* ---- the stream ---- */
 
-static void lose_stream(struct ads *a, const char *text)
+/* Full jitter: anything from nothing to the cap, which doubles. */
+static uint64_t draw_backoff(struct ads *a)
 {
-    uint64_t cap = ADS_BACKOFF_BASE_MS;
+    uint64_t random, cap = ADS_BACKOFF_BASE_MS;
+    /* A silent stream that stood this long was no failure either. */
+    if (a->is_connected && loop_now_us(a->loop) - a->opened_us > ADS_BACKOFF_MAX_MS * 1000)
+        a->failures = 0;
     for (unsigned i = 0; i < a->failures && cap < ADS_BACKOFF_MAX_MS; i++)
         cap *= 2;
-    if (cap > ADS_BACKOFF_MAX_MS)
-        cap = ADS_BACKOFF_MAX_MS;
-    uint64_t random;
-    crypto_random(&random, sizeof(random));
     a->failures++;
+    crypto_random(&random, sizeof(random));
+    return random % (cap < ADS_BACKOFF_MAX_MS ? cap : ADS_BACKOFF_MAX_MS);
+}
+
+static void lose_stream(struct ads *a, const char *text)
+{
+    loop_timer_start(&a->retry_timer, draw_backoff(a));
     a->is_connected = false;
     loop_timer_stop(&a->silent_timer);
     loop_timer_stop(&a->flush_timer);
@@ -89,7 +102,6 @@ static void lose_stream(struct ads *a, const char *text)
         t->is_requested = false;
         sbuf_fini(&t->late);
     }
-    loop_timer_start(&a->retry_timer, random % cap);
     a->ops.on_connected(a->ops.arg, false, text);
 }
 
@@ -132,6 +144,7 @@ static void open_stream(struct loop_timer *timer)
     struct ads *a = container_of(timer, struct ads, retry_timer);
     struct grpc_stream_ops ops = {on_message, on_closed, a};
     a->stream_id++;
+    a->opened_us = loop_now_us(a->loop);
     a->is_node_sent = false;
     a->stream = grpc_stream_open(a->client, a->protocol->method, a->metadata, a->metadata_n, &ops);
     loop_timer_start(&a->silent_timer, ADS_SILENT_MS);
@@ -219,6 +232,7 @@ static void free_ads(struct ads *a)
     mem_free(a->metadata);
     pb_arena_fini(&a->arena);
     pb_arena_fini(&a->node_arena);
+    stat_release(a->pending);
     mem_free(a);
 }
 
@@ -232,6 +246,7 @@ int ads_create(struct loop *loop, const struct ads_options *o, const struct ads_
     a->protocol = o->is_delta ? &delta_protocol : &sotw_protocol;
     a->node_on_first_only = o->node_on_first_only;
     a->next_ticket = 1;
+    a->pending = stat_define(STAT_GAUGE, "control_plane.pending_requests");
     pb_arena_init(&a->arena, pb_budget(0));
     loop_timer_init(&a->retry_timer, loop, open_stream);
     loop_timer_init(&a->silent_timer, loop, on_silent);

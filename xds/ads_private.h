@@ -8,6 +8,7 @@
 #define XDS_ADS_PRIVATE_H
 
 #include "envoy/service/discovery/v3/discovery.pb-c.h"
+#include "base/stat.h"
 #include "net/loop.h"
 #include "proto/pb.h"
 #include "xds/ads.h"
@@ -91,7 +92,7 @@ struct ads {
 
     struct grpc_client *client;
     struct grpc_stream *stream; /* NULL while disconnected */
-    uint64_t stream_id;
+    uint64_t stream_id, opened_us;
     bool is_connected, is_node_sent;
     unsigned failures; /* streams in a row that brought no message */
     struct loop_timer retry_timer, silent_timer, flush_timer;
@@ -100,10 +101,13 @@ struct ads {
     struct ads_type *order[XDS_TYPE_COUNT]; /* by first subscription */
     size_t order_n;
     uint64_t next_ticket;
+    stat_id pending;
 };
 
 /* ---- ads.c ---- */
 void ads_send(struct ads *a, const ProtobufCMessage *msg);
+/* control_plane.pending_requests */
+void ads_count_queued(struct ads *a);
 /* The node, or NULL when this message goes without. */
 Envoy__Config__Core__V3__Node *ads_take_node(struct ads *a);
 /* Late NACKs and subscription changes, at the end of this turn. */

@@ -175,6 +175,7 @@ void ads_receive(struct ads *a, struct str bytes)
         return;
     }
     note_connected(a);
+    ads_count_queued(a);
     struct ads_type *t = check_type(a, str_of(r.type_url));
     if (!t)
         return;

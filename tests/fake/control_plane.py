@@ -17,7 +17,7 @@ from concurrent import futures
 
 import grpc
 
-from resources import URLS, Folder, Messages, Resource, load_text, short_name
+from resources import PROTO, URLS, Folder, Messages, Resource, load_text, short_name
 
 SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 DISCOVERY = "envoy.service.discovery.v3."
@@ -429,9 +429,10 @@ def main():
                    help="empty: give resources no version, as istiod does")
     p.add_argument("--log", help="file for every request and response, one JSON object a line")
     p.add_argument("--control", type=int, help="port on 127.0.0.1 for commands")
-    p.add_argument("--descriptors", help="descriptor set of proto/; default: protoc makes it")
+    p.add_argument("--descriptors", help="descriptor set of the messages; default: protoc makes it")
+    p.add_argument("--proto", default=PROTO, help="folder of the .proto files for that")
     a = p.parse_args()
-    messages = Messages(a.descriptors)
+    messages = Messages(a.descriptors, a.proto)
     server = Server(messages, a.log, a.delta_versions == "empty")
     folder = Folder(messages, a.dir)
     if not os.path.isdir(a.dir):

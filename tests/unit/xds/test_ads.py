@@ -8,6 +8,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -104,12 +105,13 @@ class Case:
         self.kind = kind
         self.is_delta = kind == "delta"
         self.server = Server(MESSAGES, say=lambda text: None)
-        self.port = self.server.start("127.0.0.1:0")
         self.seen = 0
+        self.folder = tempfile.TemporaryDirectory()
+        path = f"unix:{self.folder.name}/xds"
+        self.port = self.server.start(path if "unix" in options else "127.0.0.1:0")
         if "no_server" in options:
             self.server.stop()
-            options = []
-        self.client = Client(f"127.0.0.1:{self.port}", kind, *options)
+        self.client = Client(path if "unix" in options else f"127.0.0.1:{self.port}", kind, *options)
 
     def have(self, *documents):
         self.server.set(json.dumps(list(documents)))
@@ -174,6 +176,7 @@ class Case:
         finally:
             self.client.process.kill()
             self.server.stop()
+            self.folder.cleanup()
 
 
 CASES = []
@@ -783,6 +786,21 @@ def backoff(c):
         assert line.startswith("lost 14"), line
         attempts += 1
     assert 2 <= attempts <= 20, attempts
+
+
+@case(options=["unix"])
+def over_a_unix_socket(c):
+    c.have(cluster("a"))
+    c.client.tell("want_all CDS")
+    c.client.expect("connected")
+    c.client.expect_update("CDS", "+a")
+
+
+@case()
+def messages_above_the_library_default(c):
+    c.have({**listener("l"), "stat_prefix": "x" * (6 << 20)})
+    c.client.tell("want_all LDS")
+    c.client.expect_update("LDS", "+l")
 
 
 @case()
