@@ -35,6 +35,7 @@ static const struct http_type {
     {HTTP "wasm.v3.Wasm", CONF_HTTP_WASM, false},
     {HTTP "fault.v3.HTTPFault", CONF_HTTP_NOOP, true},
     {HTTP "cors.v3.Cors", CONF_HTTP_NOOP, true},
+    {HTTP "compressor.v3.Compressor", CONF_HTTP_NOOP, false},
     {HTTP "grpc_stats.v3.FilterConfig", CONF_HTTP_NOOP, false},
     {"istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig", CONF_HTTP_NOOP, false},
     {"io.istio.http.peer_metadata.Config", CONF_HTTP_NOOP, false},
