@@ -26,8 +26,6 @@ struct loop;
 
 /* [main] once, before the first VM: the host function table, shared data, metrics. */
 void pwasm_global_init(void);
-/* [any] The host functions as the engine and the probe take them. */
-const struct vm_host *pwasm_host(void);
 
 /* [stager] Builds and starts a plugin VM from compiled code; takes own references. The result is
  * detached. Errors are prefixed by nothing; *stage_r is "start". Logs with the plugin's name. */

@@ -12,6 +12,7 @@
 #include "server/options.h"
 #include "server/server.h"
 #include "server/signals.h"
+#include "wasm/abi.h"
 #include "wasm/plugin.h"
 #include "wasm/probe.h"
 #include "xds/bootstrap.h"
@@ -90,7 +91,8 @@ static int run_proxy(int argc, char **argv)
         bootstrap_destroy(&b);
         return 0;
     }
-    struct probe_options po = {.host = pwasm_host()};
+    pwasm_global_init();
+    struct probe_options po = {.host = pwasm_abi_host()};
     if (probe_start(&po, &err)) {
         log_critical(LOG_MAIN, "%s", err.text);
         return 1;

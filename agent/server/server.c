@@ -237,7 +237,6 @@ static int start_admin(struct server *s, struct error *err)
 
 static int start(struct server *s, struct error *err)
 {
-    pwasm_global_init();
     int rc = loop_create(&s->loop, err);
     if (!rc)
         rc = signals_watch(s, err);
