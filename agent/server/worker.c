@@ -205,6 +205,7 @@ static void *run_worker(void *arg)
     snprintf(name, sizeof(name), "worker_%u", w->o.index % 1000);
     pthread_setname_np(pthread_self(), name);
     loop_run(w->loop);
+    buf_pool_drain();
     return NULL;
 }
 
