@@ -151,9 +151,10 @@ static int run_root_call(struct pwasm_vm *vm, enum pwasm_export e, size_t n, con
 
 static int start_root(struct pwasm_vm *vm, struct error *err)
 {
-    int rc = run_root_call(vm, PWASM_ON_CONTEXT_CREATE, 0, "Failed to start base Wasm", err);
-    if (!rc)
-        rc = run_root_call(vm, PWASM_ON_VM_START, vm->conf->vm_configuration.n,
+    int32_t args[] = {PWASM_ROOT_ID, 0};
+    if (!pwasm_vm_call(vm, &vm->root, PWASM_ON_CONTEXT_CREATE, args, NULL))
+        return trapped(vm, exports[PWASM_ON_CONTEXT_CREATE].name, err);
+    int rc = run_root_call(vm, PWASM_ON_VM_START, vm->conf->vm_configuration.n,
                            "Failed to start base Wasm", err);
     if (rc)
         return rc;
