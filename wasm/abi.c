@@ -48,6 +48,8 @@ static void add_table(struct vm_host_func **dst, const char *module, const struc
 
 void pwasm_abi_init(void)
 {
+    if (host.n)
+        return;
     size_t n = 2 * pwasm_funcs_wasi.n;
     for (size_t i = 0; i < ARRAY_LEN(env_tables); i++)
         n += env_tables[i]->n;
@@ -61,6 +63,7 @@ void pwasm_abi_init(void)
 
 const struct vm_host *pwasm_abi_host(void)
 {
+    pwasm_abi_init(); /* the probe's zygote is forked with it, before anything else */
     return &host;
 }
 
