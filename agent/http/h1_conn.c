@@ -92,13 +92,6 @@ static void restart_idle(struct h1_conn *h)
         loop_timer_start(&h->idle_timer, h->hcm->conf->idle_timeout_ms);
 }
 
-void h1_conn_drain(struct h1_conn *h)
-{
-    h->close_after = true;
-    if (!h->stream && !h->conn.in.len)
-        close_gracefully(h);
-}
-
 /* ---- codec side of a stream ---- */
 
 static void add_framing(struct h1_conn *h, struct stream *s, bool end)

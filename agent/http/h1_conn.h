@@ -32,7 +32,5 @@ struct h1_conn {
  * be empty. */
 void h1_conn_init(struct h1_conn *h, struct hcm *hcm, struct downstream_info *down, int fd,
                   struct str initial, void (*on_end)(struct h1_conn *h));
-/* Draining: closes when idle, else after the response that is on its way. */
-void h1_conn_drain(struct h1_conn *h);
 
 #endif

@@ -10,12 +10,6 @@ struct http_session {
     struct h1_conn h1;
 };
 
-static void drain(struct downstream *d)
-{
-    struct http_session *s = container_of(d, struct http_session, down);
-    h1_conn_drain(&s->h1);
-}
-
 static void close_session(struct downstream *d)
 {
     struct http_session *s = container_of(d, struct http_session, down);
@@ -34,7 +28,6 @@ void http_session_start(struct listener *l, struct listener_chain *chain, int fd
 {
     struct http_session *s = MEM_NEW(struct http_session);
     downstream_init(&s->down, l, local, remote, is_restored, chain->conf);
-    s->down.drain = drain;
     s->down.close = close_session;
     h1_conn_init(&s->h1, chain->hcm, &s->down.info, fd, STR_NULL, on_end);
 }

@@ -159,15 +159,10 @@ void listener_drain(struct listener *l, void (*on_gone)(struct listener *l, void
     l->is_draining = true;
     l->on_gone = on_gone;
     l->on_gone_arg = arg;
-    if (!l->connections_n) {
+    /* Idle connections stay until the drain time is over, as in Envoy: a request may be on its way.
+     */
+    if (!l->connections_n)
         loop_defer(l->env->loop, &l->free_task);
-        return;
-    }
-    list_for_each_safe (it, tmp, &l->connections) {
-        struct downstream *d = container_of(it, struct downstream, node);
-        if (d->drain)
-            d->drain(d);
-    }
 }
 
 void listener_close_all(struct listener *l)

@@ -1,7 +1,7 @@
 /* A listener as one worker runs it: its filter chains' runtime and its connections. [worker]
  *
  * A new version of a listener is a new object; the old one drains: it accepts nothing more, its
- * connections are asked to close and it frees itself with the last of them. */
+ * connections are told to close with their next response, and it frees itself with the last. */
 #ifndef PROXY_LISTENER_H
 #define PROXY_LISTENER_H
 
@@ -60,8 +60,6 @@ struct downstream {
     struct listener *listener;
     struct downstream_info info;
     uint64_t start_us;
-    /* The listener drains: close soon. */
-    void (*drain)(struct downstream *d);
     /* Close now. */
     void (*close)(struct downstream *d);
 };
