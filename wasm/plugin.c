@@ -202,8 +202,6 @@ static struct pwasm_vm *create(struct conf_plugin *conf)
     vm->log_prefix = join_prefix(conf->name, conf->root_id, conf->vm_id);
     vm->root_log_prefix = join_prefix(conf->root_id, conf->vm_id, NULL);
     vm->shared = shared_vm_ref(conf->vm_id);
-    vm->traps = stat_define(STAT_COUNTER, "wasm.%s.traps", conf->name);
-    vm->terminations = stat_define(STAT_COUNTER, "wasm.%s.deadline_exceeded", conf->name);
     return vm;
 }
 
@@ -246,8 +244,6 @@ void pwasm_vm_destroy(struct pwasm_vm **vm_at)
     shared_vm_unref(&vm->shared);
     metrics_release(vm->metrics, vm->metrics_n);
     pwasm_contexts_fini(vm);
-    stat_release(vm->traps);
-    stat_release(vm->terminations);
     mem_free(vm->out.p);
     mem_free(vm->log_prefix);
     mem_free(vm->root_log_prefix);

@@ -72,7 +72,6 @@ struct pwasm_vm {
     bool is_done_pending, wants_end, has_failed_streams;
     uint32_t tick_ms;
     struct loop_timer tick, done_timer;
-    stat_id traps, terminations;
 };
 
 struct pwasm_worker {

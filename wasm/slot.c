@@ -200,11 +200,18 @@ static void fail_streams(struct pwasm_vm *vm)
     }
 }
 
+/* Counters of plugins that failed outlive their VMs: the name stays defined. */
+static void count_failure(const struct pwasm_vm *vm, enum vm_result how)
+{
+    const char *what = how == VM_TERMINATED ? "deadline_exceeded" : "traps";
+    stat_inc(stat_define(STAT_COUNTER, "wasm.%s.%s", vm->conf->name, what));
+}
+
 void pwasm_vm_fail(struct pwasm_vm *vm, const char *name, enum vm_result how)
 {
     struct pwasm_worker *w = vm->worker;
     log_error(LOG_WASM, "Function: %s failed: %s", name, vm_error(vm->inst));
-    stat_inc(how == VM_TERMINATED ? vm->terminations : vm->traps);
+    count_failure(vm, how);
     vm->state = PWASM_FAILED;
     if (!w)
         return; /* at start: pwasm_vm_start reports it */

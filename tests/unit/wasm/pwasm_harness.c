@@ -152,6 +152,7 @@ struct pwasm_vm *harness_vm(const struct plugin_want *want)
     struct conf_plugin *conf = harness_conf(want);
     struct pwasm_vm *vm = NULL;
     struct error err = {0};
+    guest_host_take_signals();
     if (pwasm_vm_start(conf, module, &vm, &err))
         snprintf(harness_failure, sizeof(harness_failure), "%s", err.text);
     conf_object_unref(conf);
@@ -273,6 +274,7 @@ int fake_call(struct fake_stream *f, enum pwasm_export e)
 {
     struct pwasm_context *c = &f->context;
     uint32_t result;
+    guest_host_take_signals();
     memset(c->maps, 0, sizeof(c->maps));
     memset(c->buffers, 0, sizeof(c->buffers));
     if (e == PWASM_ON_REQUEST_HEADERS)
