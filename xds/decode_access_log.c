@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "base/log.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb-c.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb-c.h"
 #include "xds/decode_private.h"
@@ -143,8 +142,7 @@ static int decode_log(struct decode *d, const log_msg *m, bool is_listener,
     if (m->filter && !(is_listener && is_no_route_filter(m->filter)))
         return error_set(err, ERR_UNSUPPORTED, "filter: not supported");
     if (!sink->decode) {
-        log_warn(LOG_CONFIG, "access log '%s' (%s) is accepted but writes nothing", m->name,
-                 sink->type);
+        decode_count_noop(m->name, sink->type);
         return 0;
     }
     if (decode_any(d, m->typed_config, &msg, err))

@@ -290,11 +290,13 @@ static int check_transport(const Envoy__Config__Core__V3__TransportSocket *t, st
  */
 static int check_filters(const cluster_msg *m, struct error *err)
 {
-    for (size_t i = 0; i < m->n_filters; i++)
-        if (!str_is(pb_any_type(m->filters[i]->typed_config),
-                    "envoy.tcp.metadataexchange.config.MetadataExchange"))
+    static const char exchange[] = "envoy.tcp.metadataexchange.config.MetadataExchange";
+    for (size_t i = 0; i < m->n_filters; i++) {
+        if (!str_is(pb_any_type(m->filters[i]->typed_config), exchange))
             return error_set(err, ERR_UNSUPPORTED, "filters[%zu]: '%s' is not supported", i,
                              m->filters[i]->name);
+        decode_count_noop(m->filters[i]->name, exchange);
+    }
     return 0;
 }
 

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/regex.h"
+#include "base/stat.h"
 #include "proto/support.h"
 #include "xds/decode_private.h"
 
@@ -244,4 +246,11 @@ int decode_any(struct decode *d, const Google__Protobuf__Any *any, ProtobufCMess
     if (pb_any_unpack(any, &d->pb, msg_r, err))
         return error_prefix(err, "typed_config: ");
     return 0;
+}
+
+void decode_count_noop(const char *name, const char *type)
+{
+    /* Never released: there are as many names as types in our tables. */
+    stat_inc(stat_define(STAT_COUNTER, "remora.noop_filter.%s", type));
+    log_debug(LOG_CONFIG, "'%s' (%s) is accepted and does nothing", name, type);
 }

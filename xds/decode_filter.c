@@ -155,8 +155,10 @@ static int decode_net_typed(struct decode *d, const filter_msg *m, struct conf_n
     *is_terminal_r = t->is_terminal;
     if (t->kind == CONF_NET_WASM)
         return set_inline(d, m->name, m->typed_config, &w, err);
-    if (!t->decode)
+    if (!t->decode) {
+        decode_count_noop(m->name, t->type);
         return 0;
+    }
     int rc = decode_any(d, m->typed_config, &msg, err);
     if (!rc && (rc = t->decode(d, msg, f, err)))
         error_prefix(err, "typed_config.");
@@ -250,8 +252,9 @@ static int decode_http_typed(struct decode *d, const http_filter_msg *m, struct 
         return *is_skipped_r ? 0 : refuse(m->name, m->typed_config, err);
     f->kind = t->kind;
     f->type_url = t->type;
-    return t->kind == CONF_HTTP_WASM ? set_inline(d, m->name, m->typed_config, &w, err)
-                                     : check_empty(d, m, t, err);
+    if (t->kind == CONF_HTTP_WASM)
+        return set_inline(d, m->name, m->typed_config, &w, err);
+    return check_empty(d, m, t, err);
 }
 
 #define CONFIG_TYPE(x) \

@@ -75,6 +75,10 @@ int decode_config_source(const Envoy__Config__Core__V3__ConfigSource *s, uint32_
 int decode_any(struct decode *d, const Google__Protobuf__Any *any, ProtobufCMessage **msg_r,
                struct error *err);
 
+/* Counts and logs what is accepted and does nothing: "remora.noop_filter.TYPE". (HTTP filters are
+ * counted by their registry.) */
+void decode_count_noop(const char *name, const char *type);
+
 /* ---- decode_access_log.c ---- */
 int decode_access_logs(struct decode *d, Envoy__Config__Accesslog__V3__AccessLog *const *logs,
                        size_t n, bool is_listener, struct conf_access_log **logs_r,
