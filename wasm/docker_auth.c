@@ -1,7 +1,7 @@
 #include "wasm/docker_auth.h"
 
 #include <jansson.h>
-#include <openssl/evp.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -10,7 +10,7 @@ enum { CONFIG_MAX = 1 << 20, TOKEN_MAX = 64 << 10 };
 void docker_auth_wipe_text(char **secret)
 {
     if (*secret)
-        OPENSSL_cleanse(*secret, strlen(*secret));
+        explicit_bzero(*secret, strlen(*secret));
     mem_free(*secret);
     *secret = NULL;
 }
@@ -76,14 +76,28 @@ static json_t *find_entry(json_t *auths, const char *registry, const char *repos
     return best;
 }
 
+static char *encode_base64(struct str s)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *out = mem_zalloc((s.n + 2) / 3 * 4 + 1), *at = out;
+    for (size_t i = 0; i < s.n; i += 3) {
+        uint32_t bits = 0;
+        for (size_t j = i; j < i + 3; j++)
+            bits = bits << 8 | (j < s.n ? (unsigned char)s.p[j] : 0);
+        for (int shift = 18; shift >= 0; shift -= 6)
+            *at++ = digits[bits >> shift & 63];
+    }
+    for (size_t pad = (3 - s.n % 3) % 3; pad > 0; pad--)
+        at[-(ptrdiff_t)pad] = '=';
+    return out;
+}
+
 static char *encode_basic(const char *user, const char *password)
 {
     struct sbuf b = {0};
     sbuf_printf(&b, "%s:%s", user, password);
-    char *out = mem_zalloc((b.n + 2) / 3 * 4 + 1);
-    EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)b.p, (int)b.n);
-    OPENSSL_cleanse(b.p, b.n);
-    sbuf_fini(&b);
+    char *out = encode_base64((struct str){b.p, b.n});
+    docker_auth_wipe_text(&b.p);
     return out;
 }
 

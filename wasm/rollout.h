@@ -3,8 +3,8 @@
  * Verified modules are kept on disk. A newer push supersedes a pending candidate; the last good
  * one serves until the candidate is live on every worker.
  *
- * [main], driven by main's loop; the stager is a thread of its own (nice 19). Source: design.md
- * "Rollout of a module"; Envoy's RemoteDataSource; Istio's agent for oci:// and pull secrets. */
+ * [main], driven by main's loop; the stager is a thread of its own (nice 19). Source: Envoy's
+ * RemoteDataSource; Istio's agent for oci:// and pull secrets. */
 #ifndef WASM_ROLLOUT_H
 #define WASM_ROLLOUT_H
 
