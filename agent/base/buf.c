@@ -91,7 +91,8 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     va_list ap, again;
     va_start(ap, fmt);
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    char none[2]; /* gcc's sanitizers take NULL for a mistake */
+    int n = vsnprintf(none, sizeof(none), fmt, ap);
     va_end(ap);
     vsnprintf(buf_reserve(b, (size_t)n + 1), (size_t)n + 1, fmt, again);
     va_end(again);

@@ -100,7 +100,8 @@ void sbuf_vprintf(struct sbuf *b, const char *fmt, va_list ap)
 {
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    char none[2]; /* gcc's sanitizers take NULL for a mistake */
+    int n = vsnprintf(none, sizeof(none), fmt, ap);
     reserve(b, (size_t)n);
     vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again);
     va_end(again);

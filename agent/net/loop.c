@@ -70,15 +70,20 @@ static void run_tasks(struct loop *l)
     }
 }
 
+void loop_run_messages(struct loop *l)
+{
+    do {
+        run_inbox(l);
+        run_tasks(l);
+    } while (__atomic_load_n(&l->inbox, __ATOMIC_ACQUIRE));
+}
+
 void loop_destroy(struct loop **loop)
 {
     struct loop *l = *loop;
     if (!l)
         return;
-    do {
-        run_inbox(l);
-        run_tasks(l);
-    } while (__atomic_load_n(&l->inbox, __ATOMIC_ACQUIRE));
+    loop_run_messages(l);
     timers_fini(&l->timers);
     if (l->epoll_fd >= 0)
         close(l->epoll_fd);

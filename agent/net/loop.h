@@ -46,6 +46,8 @@ struct loop_msg {
 
 int loop_create(struct loop **loop_r, struct error *err);
 void loop_destroy(struct loop **loop); /* runs what is left in the mailbox first */
+/* Runs what the mailbox holds, without waiting: for the end, when the loop runs no more. */
+void loop_run_messages(struct loop *loop);
 /* Runs until loop_stop. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop); /* own thread, or by message */

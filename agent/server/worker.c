@@ -164,6 +164,38 @@ void worker_install_plugin(struct worker *w, const char *slot, struct pwasm_vm *
     loop_post(w->loop, &o->msg);
 }
 
+/* One message that goes there and back. */
+struct question {
+    struct loop_msg msg;
+    struct worker *worker;
+    void (*ask)(struct filter_env *env, void *arg);
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void run_done(struct loop_msg *m)
+{
+    struct question *q = container_of(m, struct question, msg);
+    q->done(q->arg);
+    mem_free(q);
+}
+
+static void run_ask(struct loop_msg *m)
+{
+    struct question *q = container_of(m, struct question, msg);
+    q->ask(&q->worker->env, q->arg);
+    q->msg.run = run_done;
+    loop_post(q->worker->o.main_loop, &q->msg);
+}
+
+void worker_ask(struct worker *w, void (*ask)(struct filter_env *env, void *arg),
+                void (*done)(void *arg), void *arg)
+{
+    struct question *q = MEM_NEW(struct question);
+    *q = (struct question){.msg.run = run_ask, .worker = w, .ask = ask, .done = done, .arg = arg};
+    loop_post(w->loop, &q->msg);
+}
+
 static void run_drain(struct loop_msg *m)
 {
     struct order *o = container_of(m, struct order, msg);
@@ -205,6 +237,7 @@ static void *run_worker(void *arg)
     snprintf(name, sizeof(name), "worker_%u", w->o.index % 1000);
     pthread_setname_np(pthread_self(), name);
     loop_run(w->loop);
+    pwasm_worker_destroy(&w->wasm); /* VMs leave by the thread that entered them */
     buf_pool_drain();
     return NULL;
 }
@@ -215,7 +248,6 @@ static void destroy_parts(struct worker *w)
         hold_switch(&w->env, NULL);
     upstreams_destroy(&w->env.upstreams);
     listeners_destroy(&w->listeners);
-    pwasm_worker_destroy(&w->wasm);
     loop_destroy(&w->loop);
     mem_free(w);
 }
@@ -245,15 +277,19 @@ int worker_create(const struct worker_options *o, struct worker **w_r, struct er
     return 0;
 }
 
+void worker_stop(struct worker *w)
+{
+    struct order *o = MEM_NEW(struct order);
+    o->worker = w;
+    o->msg.run = run_stop;
+    loop_post(w->loop, &o->msg);
+}
+
 void worker_destroy(struct worker **worker)
 {
     struct worker *w = *worker;
     if (!w)
         return;
-    struct order *o = MEM_NEW(struct order);
-    o->worker = w;
-    o->msg.run = run_stop;
-    loop_post(w->loop, &o->msg);
     pthread_join(w->thread, NULL);
     destroy_parts(w);
     *worker = NULL;

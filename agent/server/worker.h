@@ -12,6 +12,7 @@
 
 struct worker;
 struct access_log_writer;
+struct filter_env;
 
 /* What workers tell main; each runs on main's loop. */
 struct worker_events {
@@ -37,8 +38,12 @@ int worker_create(const struct worker_options *o, struct worker **w_r, struct er
 void worker_apply(struct worker *w, struct snapshot *s, const int *fds);
 void worker_install_plugin(struct worker *w, const char *slot, struct pwasm_vm *vm, bool closed,
                            uint64_t ticket);
+/* Runs ask on the worker, then done on main's loop - also while both are being stopped. */
+void worker_ask(struct worker *w, void (*ask)(struct filter_env *env, void *arg),
+                void (*done)(void *arg), void *arg);
 void worker_drain(struct worker *w, bool inbound_only, bool graceful);
-/* Closes everything and joins the thread. */
+/* Tells it to close everything and end; then worker_destroy joins its thread. */
+void worker_stop(struct worker *w);
 void worker_destroy(struct worker **w);
 
 #endif
