@@ -46,7 +46,7 @@ static bool is_typed_struct(struct str name)
 /* Field 1 of a TypedStruct's bytes, the last one if repeated; "" when malformed. */
 static struct str typed_struct_url(const ProtobufCBinaryData *value)
 {
-    const uint8_t *p = value->data, *end = p + value->len;
+    const uint8_t *p = value->data, *end = value->len ? p + value->len : p; /* p may be NULL */
     struct str url = STR("");
     while (p < end) {
         unsigned tag = *p++, shift = 0;
