@@ -27,6 +27,10 @@ bool control_is_unchanged(struct control *c, struct entry *e, const struct xds_r
         return false;
     mem_free(e->version);
     e->version = mem_strdup(r->version);
+    if (!e->warming) {
+        mem_free(e->active_version);
+        e->active_version = mem_strdup(r->version);
+    }
     store_clear_error(e);
     if (c->ads)
         ads_set_held(c->ads, e->type, e->name, r->version);
@@ -46,7 +50,7 @@ void control_refuse(struct control *c, struct batch *b, struct entry *e,
                     const struct xds_resource *r, const struct error *err)
 {
     batch_add_error(b, r->name, stage_of(e->type, r->value), err->text);
-    store_set_error(e, r->value, err->text);
+    store_set_error(e, r->value, r->version, err->text);
     (void)c;
 }
 
@@ -198,6 +202,8 @@ static void on_update(void *arg, const struct xds_update *u)
         c->has_lds = true;
     stat_set(c->stats[u->type].version, hash_xx64(u->version, strlen(u->version), 0));
     stat_set_text(c->stats[u->type].version_text, str_of(u->version));
+    mem_free(c->versions[u->type]);
+    c->versions[u->type] = mem_strdup(u->version);
     control_check_later(c);
     batch_finish(b);
 }
@@ -352,6 +358,8 @@ void control_destroy(struct control **control)
     ads_destroy(&c->ads);
     store_fini(c);
     free_slots(c);
+    for (int t = 0; t < XDS_TYPE_COUNT; t++)
+        mem_free(c->versions[t]);
     mem_free(c);
     *control = NULL;
 }
@@ -369,15 +377,19 @@ void control_each(struct control *c, enum xds_type t,
                                   .is_static = e->is_static,
                                   .failed = e->failed_bytes,
                                   .error = e->error,
+                                  .failed_version = e->failed_version,
                                   .updated_ns = e->updated_ns,
+                                  .failed_ns = e->failed_ns,
                                   .waiting_for = ""};
         if (e->active) {
             row.status = CONTROL_ACTIVE;
+            row.version = e->active_version;
             row.value = e->active_bytes;
             fn(&row, arg);
         }
         if (e->warming) {
             row.status = CONTROL_WARMING;
+            row.version = e->version;
             row.value = e->warming_bytes;
             row.waiting_for = t == XDS_CDS ? "endpoints" : "routes or plugins";
             fn(&row, arg);
@@ -388,4 +400,9 @@ void control_each(struct control *c, enum xds_type t,
             fn(&row, arg);
         }
     }
+}
+
+const char *control_version(const struct control *c, enum xds_type t)
+{
+    return c->versions[t] ? c->versions[t] : "";
 }

@@ -54,6 +54,9 @@ void control_set_endpoints(struct control *c, const char *cluster, struct conf_e
 /* A plugin that was reported as live failed later: the late answer. */
 void control_plugin_failed(struct control *c, const char *slot, const struct error *err);
 
+/* A plugin became live after its failure was reported: listeners may be waiting for it. */
+void control_plugin_live(struct control *c);
+
 /* ---- for admin ---- */
 enum control_status { CONTROL_ACTIVE, CONTROL_WARMING, CONTROL_REFUSED };
 
@@ -62,13 +65,16 @@ struct control_row {
     const char *name, *version;
     bool is_static;
     enum control_status status;
-    struct str value;        /* serialized resource as received */
-    struct str failed;       /* refused one, or n 0 */
-    const char *error;       /* of the last refusal, "" none */
-    uint64_t updated_ns;     /* wall clock */
-    const char *waiting_for; /* CONTROL_WARMING: what, for /init_dump */
+    struct str value;  /* serialized resource as received */
+    struct str failed; /* refused one, or n 0 */
+    const char *error; /* of the last refusal, "" none */
+    const char *failed_version;
+    uint64_t updated_ns, failed_ns; /* wall clock */
+    const char *waiting_for;        /* CONTROL_WARMING: what, for /init_dump */
 };
 void control_each(struct control *c, enum xds_type t,
                   void (*fn)(const struct control_row *row, void *arg), void *arg);
+/* Of the last response of this type; "" before the first. */
+const char *control_version(const struct control *c, enum xds_type t);
 
 #endif

@@ -78,7 +78,7 @@ void cds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
         control_refuse(c, b, e, r, &err);
         return;
     }
-    e->is_static = is_static;
+    e->is_static = cluster->is_static = is_static;
     struct conf_cluster *superseded = (struct conf_cluster *)e->warming;
     if (superseded && superseded->type == CONF_CLUSTER_EDS && c->ads)
         ads_unwant(c->ads, XDS_EDS, superseded->eds_name);

@@ -15,7 +15,7 @@ static void on_rolled_out(void *arg, const char *slot, const struct error *err)
     if (err && err->code != ERR_CLOSED) {
         struct entry *e = store_find(b->control, b->type, p->resource);
         if (e)
-            store_set_error(e, STR_NULL, err->text);
+            store_set_error(e, STR_NULL, e->version, err->text);
         if (p->resource && strcmp(p->resource, slot)) {
             struct sbuf text = {0}; /* an inline plugin: the listener is the resource */
             sbuf_printf(&text, "%s (plugin %s)", err->text, slot);
@@ -81,8 +81,13 @@ void control_plugin_failed(struct control *c, const char *name, const struct err
     struct sbuf detail = {0};
     sbuf_printf(&detail, "%s: %s", name, err->text);
     if (e)
-        store_set_error(e, STR_NULL, err->text);
+        store_set_error(e, STR_NULL, e->version, err->text);
     stat_inc(c->stats[t].rejected);
     ads_nack_late(c->ads, t, detail.p);
     sbuf_fini(&detail);
+}
+
+void control_plugin_live(struct control *c)
+{
+    control_check_later(c);
 }

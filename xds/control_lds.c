@@ -199,7 +199,7 @@ void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
     if (!rc && c->o.ops.open_listener(c->o.ops.arg, l, &err)) {
         stat_inc(c->listener_create_failure);
         batch_add_error(b, r->name, "bind", err.text);
-        store_set_error(e, r->value, err.text);
+        store_set_error(e, r->value, r->version, err.text);
         conf_object_unref(l);
         return;
     }
@@ -207,7 +207,7 @@ void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
         control_refuse(c, b, e, r, &err);
         return;
     }
-    e->is_static = is_static;
+    e->is_static = l->is_static = is_static;
     bool is_same = is_same_listener(e, l);
     stat_inc(e->active ? c->listener_modified : c->listener_added);
     refer(c, b, l);

@@ -11,13 +11,14 @@
 /* One resource by name. `active` serves; `warming` waits for something; both may be there. */
 struct entry {
     enum xds_type type;
-    char *name, *version;
+    char *name;
+    char *version, *active_version, *failed_version;
     bool is_static;
     struct conf_object *active, *warming;
     struct str active_bytes, warming_bytes; /* owned copies */
     struct str failed_bytes;
     char *error;
-    uint64_t updated_ns;
+    uint64_t updated_ns, failed_ns;
     bool is_listed;          /* mark while a complete update is worked off */
     bool is_timed_out;       /* warming: waited long enough for what is missing */
     bool has_predecessor;    /* warming listener: another version serves */
@@ -64,6 +65,7 @@ struct control {
     struct ads *ads;
     struct hash store[XDS_TYPE_COUNT]; /* name -> struct entry */
     struct hash slots;                 /* name -> struct slot */
+    char *versions[XDS_TYPE_COUNT];    /* of the last response; NULL before the first */
     struct control_stats stats[XDS_TYPE_COUNT];
     struct pb_unknown unknown;
     stat_id connected, dynamic_unknown, static_unknown;
@@ -84,7 +86,8 @@ void store_remove(struct control *c, struct entry *e);
 void store_set_warming(struct entry *e, void *object, struct str bytes, const char *version);
 /* `warming` becomes `active`. */
 void store_activate(struct entry *e);
-void store_set_error(struct entry *e, struct str bytes, const char *text);
+/* bytes STR_NULL: what failed is what was accepted before. */
+void store_set_error(struct entry *e, struct str bytes, const char *version, const char *text);
 void store_clear_error(struct entry *e);
 void store_fini(struct control *c);
 

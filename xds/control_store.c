@@ -14,6 +14,13 @@ static void drop_bytes(struct str *s)
     *s = STR_NULL;
 }
 
+static void set_text(char **text, const char *value)
+{
+    char *copy = mem_strdup(value);
+    mem_free(*text);
+    *text = copy;
+}
+
 struct entry *store_find(struct control *c, enum xds_type t, const char *name)
 {
     return hash_find(&c->store[t], str_of(name));
@@ -37,6 +44,8 @@ struct entry *store_get(struct control *c, enum xds_type t, const char *name)
     e->control = c;
     e->name = mem_strdup(name);
     e->version = mem_strdup("");
+    e->active_version = mem_strdup("");
+    e->failed_version = mem_strdup("");
     e->error = mem_strdup("");
     loop_timer_init(&e->timer, c->loop, on_timer);
     hash_set(&c->store[t], str_of(name), e);
@@ -53,6 +62,8 @@ static void free_entry(struct entry *e)
     drop_bytes(&e->failed_bytes);
     mem_free(e->name);
     mem_free(e->version);
+    mem_free(e->active_version);
+    mem_free(e->failed_version);
     mem_free(e->error);
     mem_free(e);
 }
@@ -71,8 +82,7 @@ void store_set_warming(struct entry *e, void *object, struct str bytes, const ch
     e->warming = object;
     drop_bytes(&e->warming_bytes);
     e->warming_bytes = copy_bytes(bytes);
-    mem_free(e->version);
-    e->version = mem_strdup(version);
+    set_text(&e->version, version);
     e->is_timed_out = false;
     e->has_predecessor = e->active != NULL;
     loop_timer_stop(&e->timer);
@@ -90,23 +100,23 @@ void store_activate(struct entry *e)
     drop_bytes(&e->active_bytes);
     e->active_bytes = e->warming_bytes;
     e->warming_bytes = STR_NULL;
+    set_text(&e->active_version, e->version);
     e->updated_ns = clock_wall_ns();
 }
 
-void store_set_error(struct entry *e, struct str bytes, const char *text)
+void store_set_error(struct entry *e, struct str bytes, const char *version, const char *text)
 {
     drop_bytes(&e->failed_bytes);
     e->failed_bytes = copy_bytes(bytes);
-    mem_free(e->error);
-    e->error = mem_strdup(text);
-    e->updated_ns = clock_wall_ns();
+    set_text(&e->failed_version, version);
+    set_text(&e->error, text);
+    e->failed_ns = clock_wall_ns();
 }
 
 void store_clear_error(struct entry *e)
 {
     drop_bytes(&e->failed_bytes);
-    mem_free(e->error);
-    e->error = mem_strdup("");
+    set_text(&e->error, "");
 }
 
 void store_fini(struct control *c)

@@ -13,7 +13,7 @@
 
 unsigned char log_levels[LOG_COMPONENT_COUNT] = {[0 ... LOG_COMPONENT_COUNT - 1] = LEVEL_INFO};
 
-static const char default_format[] = "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v";
+const char log_default_format[] = "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v";
 static char *format_text;
 static char *path_text;
 static int log_fd = 2;
@@ -196,7 +196,7 @@ void log_write(enum log_component c, enum log_level level, const char *file, int
     va_end(ap);
 
     struct line l = {.n = 0};
-    for (const char *f = format_text ? format_text : default_format; *f; f++) {
+    for (const char *f = format_text ? format_text : log_default_format; *f; f++) {
         if (*f == '%' && f[1])
             add_field(&l, *++f, c, level, file, line, message);
         else

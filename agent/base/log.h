@@ -49,6 +49,7 @@ extern unsigned char log_levels[LOG_COMPONENT_COUNT];
 /* path NULL or "": stderr. format NULL: Envoy's default pattern
  * "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v". Pattern letters of spdlog: Y m d T e t l n g # v %.
  * Call once, before threads start. */
+extern const char log_default_format[];
 int log_open(const char *path, const char *format, struct error *err);
 /* Reopens the --log-path file (SIGUSR1). */
 void log_reopen(void);

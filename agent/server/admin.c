@@ -9,6 +9,8 @@
 #include "http/hold.h"
 #include "net/sock.h"
 #include "proxy/listener.h"
+#include "server/hosts.h"
+#include "server/server.h"
 
 /* The admin listener is an ordinary one, made here instead of by configuration: one chain with a
  * connection manager whose only filter is `filter_ops` below. */
@@ -59,7 +61,8 @@ static bool is_foreign(const struct stream *s)
     return !str_eq_nocase(o, host);
 }
 
-static void run_handler(struct stream *s, struct admin_request *r)
+/* The handler to run; NULL: the request is refused in words. */
+static const struct admin_handler *choose_handler(struct stream *s, struct admin_request *r)
 {
     struct str method = headers_get(&s->req, HDR_METHOD);
     const struct admin_handler *h = find_handler(r->path);
@@ -73,8 +76,48 @@ static void run_handler(struct stream *s, struct admin_request *r)
         r->status = 403;
         sbuf_addz(&r->out, "request from a foreign origin refused\n");
     } else {
-        h->handle(r);
+        return h;
     }
+    return NULL;
+}
+
+static void answer(struct stream *s, struct admin_request *r)
+{
+    struct headers add = {0};
+    headers_add_id(&add, HDR_CONTENT_TYPE, str_of(r->content_type));
+    headers_add(&add, STR("cache-control"), STR("no-cache, max-age=0"));
+    headers_add(&add, STR("x-content-type-options"), STR("nosniff"));
+    stream_local_reply(s, r->status, (struct str){r->out.p, r->out.n}, "admin_filter_response", 0,
+                       -1, &add);
+    headers_fini(&add);
+    sbuf_fini(&r->out);
+}
+
+/* A request that waits for the workers. */
+struct waiting {
+    struct stream *stream; /* NULL: it went away meanwhile */
+    const struct admin_handler *handler;
+    struct admin_request request;
+};
+
+static void on_hosts(const struct hosts *hosts, void *arg)
+{
+    struct waiting *w = arg;
+    if (w->stream) {
+        struct http_filter *f = &w->stream->filters[0];
+        f->state = NULL;
+        w->request.hosts = hosts;
+        w->handler->handle(&w->request);
+        answer(w->stream, &w->request);
+    }
+    mem_free(w);
+}
+
+static void stream_fini(struct http_filter *f)
+{
+    struct waiting *w = f->state;
+    if (w)
+        w->stream = NULL;
 }
 
 static enum filter_status req_headers(struct http_filter *f, struct headers *h, bool end)
@@ -92,19 +135,22 @@ static enum filter_status req_headers(struct http_filter *f, struct headers *h, 
         r.path.n = (size_t)q;
         r.query = (struct str){path.p + q + 1, path.n - (size_t)q - 1};
     }
-    run_handler(s, &r);
-    struct headers add = {0};
-    headers_add_id(&add, HDR_CONTENT_TYPE, str_of(r.content_type));
-    headers_add(&add, STR("cache-control"), STR("no-cache, max-age=0"));
-    headers_add(&add, STR("x-content-type-options"), STR("nosniff"));
-    stream_local_reply(s, r.status, (struct str){r.out.p, r.out.n}, "admin_filter_response", 0, -1,
-                       &add);
-    headers_fini(&add);
-    sbuf_fini(&r.out);
+    const struct admin_handler *handler = choose_handler(s, &r);
+    if (handler && handler->needs_hosts) {
+        struct waiting *w = MEM_NEW(struct waiting);
+        *w = (struct waiting){s, handler, r};
+        f->state = w;
+        hosts_gather(r.server, on_hosts, w);
+        return FILTER_PAUSE;
+    }
+    if (handler)
+        handler->handle(&r);
+    answer(s, &r);
     return FILTER_REPLIED;
 }
 
-static const struct http_filter_ops filter_ops = {.name = "admin", .req_headers = req_headers};
+static const struct http_filter_ops filter_ops = {
+    .name = "admin", .stream_fini = stream_fini, .req_headers = req_headers};
 
 static const struct http_filter_ops *find_ops(enum conf_http_filter_kind kind)
 {

@@ -12,6 +12,7 @@
 #include "net/loop.h"
 
 struct admin;
+struct hosts;
 struct server;
 
 struct admin_request {
@@ -19,15 +20,17 @@ struct admin_request {
     struct str path;  /* without the query */
     struct str query; /* after '?', or empty */
     bool is_post;
-    unsigned status;          /* 200 unless the handler says otherwise */
-    const char *content_type; /* "text/plain; charset=UTF-8" unless set */
+    unsigned status;           /* 200 unless the handler says otherwise */
+    const char *content_type;  /* "text/plain; charset=UTF-8" unless set */
+    const struct hosts *hosts; /* of handlers with needs_hosts */
     struct sbuf out;
 };
 
 struct admin_handler {
     const char *path;
     const char *help;
-    bool is_post; /* has effects: GET is refused with 405 */
+    bool is_post;     /* has effects: GET is refused with 405 */
+    bool needs_hosts; /* runs when the workers have told of their hosts */
     void (*handle)(struct admin_request *r);
 };
 

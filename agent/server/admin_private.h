@@ -2,11 +2,12 @@
 #ifndef SERVER_ADMIN_PRIVATE_H
 #define SERVER_ADMIN_PRIVATE_H
 
+#include <jansson.h>
+
 #include "server/admin.h"
 
 /* admin_process.c */
 void admin_ready(struct admin_request *r);
-void admin_server_info(struct admin_request *r);
 void admin_memory(struct admin_request *r);
 void admin_logging(struct admin_request *r);
 void admin_quit(struct admin_request *r);
@@ -24,8 +25,23 @@ void admin_prometheus(struct admin_request *r);
 /* admin_config.c */
 void admin_config_dump(struct admin_request *r);
 void admin_init_dump(struct admin_request *r);
+
+/* admin_listeners.c, admin_clusters.c */
 void admin_listeners(struct admin_request *r);
 void admin_clusters(struct admin_request *r);
+
+/* admin_info.c */
+void admin_server_info(struct admin_request *r);
+void admin_runtime(struct admin_request *r);
+void admin_certs(struct admin_request *r);
+void admin_hot_restart_version(struct admin_request *r);
+void admin_contention(struct admin_request *r);
+
+/* admin_json.c: takes json over and answers with it; ?format=json; an envoy.config.core.v3.Address
+ */
+void admin_reply_json(struct admin_request *r, json_t *json);
+bool admin_wants_json(const struct admin_request *r);
+json_t *admin_address_json(const struct addr *a);
 
 /* admin_plugins.c */
 void admin_plugins(struct admin_request *r);

@@ -18,8 +18,6 @@
 #include "xds/bootstrap.h"
 #include "xds/decode.h"
 
-static const char *const version_text = "remora/0.1.0/Clean/RELEASE/OpenSSL";
-
 static int print_and_leave(const struct options *o)
 {
     if (o->print == OPTIONS_HELP) {
@@ -27,7 +25,7 @@ static int print_and_leave(const struct options *o)
         fputs(usage, stdout);
         mem_free(usage);
     } else if (o->print == OPTIONS_VERSION) {
-        printf("remora  version: %s\n", version_text);
+        printf("remora  version: %s\n", options_version_text);
     } else {
         puts("disabled"); /* --hot-restart-version: sockets are handed over in another way */
     }

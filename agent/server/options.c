@@ -5,6 +5,8 @@
 
 #include "base/mem.h"
 
+const char options_version_text[] = "remora/0.1.0/Clean/RELEASE/OpenSSL";
+
 enum flag_kind {
     FLAG_TEXT,
     FLAG_SWITCH,

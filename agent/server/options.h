@@ -50,6 +50,8 @@ struct options {
     uint32_t wasm_probation_ms;  /* default 10000 */
 };
 
+extern const char options_version_text[]; /* as Envoy has it: revision/version/... */
+
 /* Reads argv[1..]. The error names the flag; the caller prints it and exits with 1. */
 int options_parse(int argc, char **argv, struct options *o, struct error *err);
 /* Text for --help; mem_free it. */

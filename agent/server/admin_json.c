@@ -1,0 +1,30 @@
+/* What the JSON answers share. */
+#include "base/mem.h"
+#include "proto/json.h"
+#include "server/admin_private.h"
+
+json_t *admin_address_json(const struct addr *a)
+{
+    char text[ADDR_TEXT_MAX];
+    if (a->sa.sa_family == AF_UNIX)
+        return json_pack("{s:{s:s}}", "pipe", "path", addr_format(a, text));
+    return json_pack("{s:{s:s s:i}}", "socket_address", "address", addr_format_ip(a, text),
+                     "port_value", addr_port(a));
+}
+
+void admin_reply_json(struct admin_request *r, json_t *json)
+{
+    size_t n;
+    char *text = pb_json_text(json, true, &n);
+    sbuf_add(&r->out, text, n);
+    sbuf_addc(&r->out, '\n');
+    r->content_type = "application/json";
+    mem_free(text);
+    json_decref(json);
+}
+
+bool admin_wants_json(const struct admin_request *r)
+{
+    char format[8];
+    return admin_query(r, "format", format, sizeof(format)) && str_is(str_of(format), "json");
+}
