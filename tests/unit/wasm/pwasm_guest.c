@@ -70,7 +70,7 @@ EXPORT(malloc) void *guest_malloc(size_t n)
 static void note(const char *op, int status, const char *value, int n)
 {
     if (out_n > (int)sizeof(out) - 512 || n > 256)
-        __builtin_trap();
+        return; /* full: long runs look at what else happens */
     out_n += snprintf(out + out_n, sizeof(out) - out_n, "%s=%d", op, status);
     if (value && !status)
         out_n += snprintf(out + out_n, sizeof(out) - out_n, ":%.*s", n, value);
