@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "base/stat.h"
 #include "server/admin.h"
 
 /* admin_process.c */
@@ -20,6 +21,11 @@ void admin_help(struct admin_request *r);
 
 /* admin_stats.c */
 void admin_stats(struct admin_request *r);
+/* Every stat that ?usedonly and ?filter= let through; fails, and says so, for a bad filter. */
+int admin_each_stat(struct admin_request *r, void (*fn)(const struct stat_value *v, void *arg),
+                    void *arg);
+
+/* admin_prometheus.c */
 void admin_prometheus(struct admin_request *r);
 
 /* admin_config.c */
