@@ -58,6 +58,12 @@ static void add_histogram(struct render *x, const struct stat_value *v)
     json_array_append_new(x->histograms, json_pack("{s:s s:o}", "name", v->name, "values", values));
 }
 
+/* Hashes of versions use all 64 bits. */
+static json_t *number(uint64_t value)
+{
+    return value <= INT64_MAX ? json_integer((json_int_t)value) : json_real((double)value);
+}
+
 static void add_json(const struct stat_value *v, void *arg)
 {
     struct render *x = arg;
@@ -67,8 +73,8 @@ static void add_json(const struct stat_value *v, void *arg)
         json_array_append_new(
             x->stats, json_pack("{s:s s:s}", "name", v->name, "value", v->text ? v->text : ""));
     else
-        json_array_append_new(
-            x->stats, json_pack("{s:s s:I}", "name", v->name, "value", (json_int_t)v->value));
+        json_array_append_new(x->stats,
+                              json_pack("{s:s s:o}", "name", v->name, "value", number(v->value)));
 }
 
 static void reply_json(struct admin_request *r)
