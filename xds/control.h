@@ -23,7 +23,9 @@ struct control;
 struct control_ops {
     struct snapshot *(*current)(void *arg);
     struct snapshot *(*edit)(void *arg);
+    /* Opens the listener's socket; release_listener says that it was set, or is given up. */
     int (*open_listener)(void *arg, const struct conf_listener *l, struct error *err);
+    void (*release_listener)(void *arg, const struct conf_listener *l);
     void (*commit)(void *arg, void (*done)(void *done_arg), void *done_arg);
     /* A cluster of a DNS type was added or changed (c), or removed (NULL): resolve it and answer
      * by control_set_endpoints. */

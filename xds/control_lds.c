@@ -84,6 +84,14 @@ static void unrefer(struct control *c, struct conf_object *l)
     conf_listener_each_slot((struct conf_listener *)l, unwant_slot, &ref);
 }
 
+/* A listener that will not serve. */
+static void give_up(struct control *c, struct conf_object *l)
+{
+    if (l)
+        c->o.ops.release_listener(c->o.ops.arg, (struct conf_listener *)l);
+    unrefer(c, l);
+}
+
 /* ---- warming ---- */
 
 static void check_rds(const char *name, void *arg)
@@ -137,6 +145,7 @@ void lds_check(struct control *c, struct entry *e)
     log_info(LOG_CONFIG, "lds: add/update listener '%s'", e->name);
     snapshot_set_listener(c->o.ops.edit(c->o.ops.arg), e->name, l);
     control_edited(c);
+    c->o.ops.release_listener(c->o.ops.arg, l);
     struct conf_object *old = conf_object_ref(e->active);
     store_activate(e);
     unrefer(c, old);
@@ -211,10 +220,11 @@ void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
     bool is_same = is_same_listener(e, l);
     stat_inc(e->active ? c->listener_modified : c->listener_added);
     refer(c, b, l);
-    unrefer(c, e->warming); /* superseded before it served */
+    give_up(c, e->warming); /* superseded before it served */
     store_set_warming(e, l, r->value, r->version);
     if (is_same && e->active && e->active->hash == l->object.hash) {
         struct conf_object *old = conf_object_ref(e->active);
+        c->o.ops.release_listener(c->o.ops.arg, l);
         store_activate(e); /* the new plugins are under way; the snapshot keeps the old object */
         unrefer(c, old);
         conf_object_unref(old);
@@ -235,7 +245,7 @@ void lds_remove(struct control *c, struct entry *e)
         control_edited(c);
     }
     unrefer(c, e->active);
-    unrefer(c, e->warming);
+    give_up(c, e->warming);
     store_remove(c, e);
     count(c);
 }

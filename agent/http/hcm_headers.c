@@ -159,6 +159,8 @@ unsigned hcm_request_headers(struct stream *s, const char **details_r)
     remove_hop_by_hop(h);
     keep_te_trailers(h);
     headers_remove_id(h, HDR_X_ENVOY_INTERNAL);
+    /* SANITIZE, Envoy's default: without TLS every certificate in a header is a claim. */
+    headers_remove(h, STR("x-forwarded-client-cert"));
     set_forwarded(s);
     set_scheme(s);
     for (size_t i = 0; i < ARRAY_LEN(internal_only); i++)

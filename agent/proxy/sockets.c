@@ -11,7 +11,8 @@
 struct socket_set {
     struct list node;
     struct addr addr;
-    int *fds; /* one per worker; without SO_REUSEPORT all are duplicates of one */
+    unsigned reserved; /* by listeners that are not published yet */
+    int *fds;          /* one per worker; without SO_REUSEPORT all are duplicates of one */
 };
 
 struct sockets {
@@ -62,9 +63,15 @@ void sockets_destroy(struct sockets **sockets)
 
 int sockets_open(struct sockets *s, const struct conf_listener *l, struct error *err)
 {
-    if (!l->bind_to_port || find(s, &l->address))
+    struct socket_set *set = find(s, &l->address);
+    if (!l->bind_to_port)
         return 0;
-    struct socket_set *set = MEM_NEW(struct socket_set);
+    if (set) {
+        set->reserved++;
+        return 0;
+    }
+    set = MEM_NEW(struct socket_set);
+    set->reserved = 1;
     set->addr = l->address;
     set->fds = mem_alloc(s->workers * sizeof(int));
     list_add_tail(&s->sets, &set->node);
@@ -82,6 +89,13 @@ int sockets_open(struct sockets *s, const struct conf_listener *l, struct error 
     if (rc < 0)
         close_set(s, set);
     return rc < 0 ? rc : 0;
+}
+
+void sockets_release(struct sockets *s, const struct conf_listener *l)
+{
+    struct socket_set *set = l->bind_to_port ? find(s, &l->address) : NULL;
+    if (set)
+        set->reserved--;
 }
 
 int sockets_fd(const struct sockets *s, const struct addr *a, unsigned worker)
@@ -102,7 +116,7 @@ void sockets_close_unused(struct sockets *s, const struct snapshot *snapshot)
 {
     list_for_each_safe (it, tmp, &s->sets) {
         struct socket_set *set = container_of(it, struct socket_set, node);
-        if (!is_used(snapshot, &set->addr))
+        if (!set->reserved && !is_used(snapshot, &set->addr))
             close_set(s, set);
     }
 }

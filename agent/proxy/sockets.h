@@ -13,12 +13,14 @@ struct sockets;
 struct sockets *sockets_create(unsigned workers);
 void sockets_destroy(struct sockets **s);
 
-/* Opens what listener l needs; err names it. Nothing is kept of a failed one. */
+/* Opens what listener l needs and reserves it until sockets_release, because a listener that warms
+ * is in no snapshot yet. err names the address; nothing is kept of a failed one. */
 int sockets_open(struct sockets *s, const struct conf_listener *l, struct error *err);
+void sockets_release(struct sockets *s, const struct conf_listener *l);
 /* The descriptor for a worker, or -1 when the address is not open. */
 int sockets_fd(const struct sockets *s, const struct addr *a, unsigned worker);
-/* Closes the addresses that no listener of the snapshot has, after every worker has let go of
- * them. */
+/* Closes the addresses that nobody reserves and no listener of the snapshot has, after every worker
+ * has let go of them. */
 void sockets_close_unused(struct sockets *s, const struct snapshot *snapshot);
 
 #endif

@@ -63,6 +63,11 @@ int publish_open(struct publish *p, const struct conf_listener *l, struct error 
     return sockets_open(p->sockets, l, err);
 }
 
+void publish_release(struct publish *p, const struct conf_listener *l)
+{
+    sockets_release(p->sockets, l);
+}
+
 static void send_to(struct publish *p, unsigned worker)
 {
     struct snapshot *s = p->current;

@@ -18,8 +18,11 @@ void publish_destroy(struct publish **p);
 struct snapshot *publish_current(struct publish *p);
 /* The snapshot being built on top of it; made at the first call after a commit. */
 struct snapshot *publish_edit(struct publish *p);
-/* Opens the socket of a listener that is about to be set; the error names it. */
+/* Opens the socket of a listener that is about to be set; the error names it. It stays open until
+ * publish_release at least. */
 int publish_open(struct publish *p, const struct conf_listener *l, struct error *err);
+/* The listener was set, or is given up. */
+void publish_release(struct publish *p, const struct conf_listener *l);
 /* Sends what was edited; done (may be NULL) is called from the loop when it serves on all
  * workers, at once when nothing was edited. */
 void publish_commit(struct publish *p, void (*done)(void *arg), void *arg);

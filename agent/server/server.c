@@ -81,6 +81,14 @@ static void plugin_failed_late(void *arg, const char *slot, const struct error *
         control_plugin_failed(s->control, slot, err);
 }
 
+static void plugin_live_late(void *arg, const char *slot)
+{
+    struct server *s = arg;
+    (void)slot;
+    if (s->control)
+        control_plugin_live(s->control);
+}
+
 /* ---- what control asks ---- */
 
 static struct snapshot *current(void *arg)
@@ -96,6 +104,11 @@ static struct snapshot *edit(void *arg)
 static int open_listener(void *arg, const struct conf_listener *l, struct error *err)
 {
     return publish_open(((struct server *)arg)->publish, l, err);
+}
+
+static void release_listener(void *arg, const struct conf_listener *l)
+{
+    publish_release(((struct server *)arg)->publish, l);
 }
 
 static void commit(void *arg, void (*done)(void *done_arg), void *done_arg)
@@ -199,6 +212,7 @@ static int start_rollout(struct server *s, struct error *err)
     struct rollout_ops ops = {.install = install_plugin,
                               .cluster_endpoint = cluster_endpoint,
                               .failed_late = plugin_failed_late,
+                              .live_late = plugin_live_late,
                               .arg = s};
     int rc = rollout_create(s->loop, &o, &ops, &s->rollout, err);
     sbuf_fini(&dir);
@@ -211,7 +225,7 @@ static int start_control(struct server *s, struct error *err)
         .bootstrap = s->bootstrap,
         .rollout = s->rollout,
         .answer_wait_ms = s->options->xds_answer_wait_ms,
-        .ops = {current, edit, open_listener, commit, resolve, on_initialized, s},
+        .ops = {current, edit, open_listener, release_listener, commit, resolve, on_initialized, s},
     };
     int rc = control_create(s->loop, &o, &s->control, err);
     return rc ? rc : control_start(s->control, err);
