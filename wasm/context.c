@@ -117,6 +117,9 @@ bool pwasm_vm_call_func(struct pwasm_vm *vm, struct vm_func *f, const char *name
         trace_call(name, args, n);
     vm->effective = NULL;
     enum vm_result how = vm_call(f, args, n, result_r, deadline_ns);
+    for (int fd = 1; fd <= 2; fd++)
+        if (__builtin_expect(vm->stdio[fd - 1].n != 0, 0))
+            pwasm_flush_line(vm, fd);
     if (how != VM_OK) {
         pwasm_vm_fail(vm, name, how);
         return false;

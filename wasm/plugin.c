@@ -245,6 +245,8 @@ void pwasm_vm_destroy(struct pwasm_vm **vm_at)
     metrics_release(vm->metrics, vm->metrics_n);
     pwasm_contexts_fini(vm);
     mem_free(vm->out.p);
+    sbuf_fini(&vm->stdio[0]);
+    sbuf_fini(&vm->stdio[1]);
     mem_free(vm->log_prefix);
     mem_free(vm->root_log_prefix);
     conf_object_unref(vm->conf);

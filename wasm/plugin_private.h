@@ -62,6 +62,7 @@ struct pwasm_vm {
     uint64_t log_second;
     uint32_t log_lines, log_dropped;
     char *log_prefix, *root_log_prefix;
+    struct sbuf stdio[2]; /* of standard output and error, without its newline yet */
 
     /* ---- life ---- */
     uint64_t serial;
@@ -143,6 +144,9 @@ void pwasm_callouts_cancel(struct pwasm_vm *vm);
 
 /* ---- log of the guest, in host_root.c ---- */
 void pwasm_guest_log(struct pwasm_vm *vm, enum log_level level, struct str text);
+
+/* ---- wasi.c ---- */
+void pwasm_flush_line(struct pwasm_vm *vm, int fd);
 
 /* ---- host functions: entry, guest memory, bytes that go out ---- */
 

@@ -23,7 +23,7 @@ enum wasi_errno {
 
 /* ---- standard streams ---- */
 
-enum { IOVS_MAX = 1024, WRITE_MAX = 1 << 16 };
+enum { IOVS_MAX = 1024, WRITE_MAX = 1 << 16, STDIO_LINE_MAX = 2048 };
 
 static bool is_output(int32_t fd)
 {
@@ -49,6 +49,32 @@ static bool gather(int32_t iovs, int32_t n, struct sbuf *text, uint32_t *total_r
     return true;
 }
 
+/* Runtimes write panics in pieces: what stands behind the last newline waits for the rest, at the
+ * latest for the end of the guest call. */
+static void add_line(struct pwasm_vm *vm, int32_t fd, struct str s)
+{
+    struct sbuf *line = &vm->stdio[fd - 1];
+    while (s.n) {
+        ptrdiff_t end = str_find(s, '\n');
+        size_t n = end < 0 ? s.n : (size_t)end;
+        size_t room = STDIO_LINE_MAX - line->n;
+        bool is_full = n >= room;
+        n = is_full ? room : n;
+        sbuf_add(line, s.p, n);
+        if (is_full || end >= 0)
+            pwasm_flush_line(vm, fd);
+        n += !is_full && end >= 0;
+        s = (struct str){s.p + n, s.n - n};
+    }
+}
+
+void pwasm_flush_line(struct pwasm_vm *vm, int fd)
+{
+    struct sbuf *line = &vm->stdio[fd - 1];
+    pwasm_guest_log(vm, fd == 1 ? LEVEL_INFO : LEVEL_ERROR, (struct str){line->p, line->n});
+    line->n = 0;
+}
+
 static int32_t write_out(struct pwasm_vm *vm, int32_t fd, int32_t iovs, int32_t n, int32_t out)
 {
     if (!is_output(fd))
@@ -56,11 +82,8 @@ static int32_t write_out(struct pwasm_vm *vm, int32_t fd, int32_t iovs, int32_t 
     struct sbuf text = {0};
     uint32_t total;
     bool ok = gather(iovs, n, &text, &total);
-    if (ok && total) {
-        if (text.p[text.n - 1] == '\n')
-            text.n--;
-        pwasm_guest_log(vm, fd == 1 ? LEVEL_INFO : LEVEL_ERROR, (struct str){text.p, text.n});
-    }
+    if (ok)
+        add_line(vm, fd, (struct str){text.p, text.n});
     sbuf_fini(&text);
     return ok && guest_put_u32(out, total) ? WASI_OK : WASI_EFAULT;
 }
