@@ -19,8 +19,7 @@ static int fail_listen(int fd, const struct addr *a, const char *what, struct er
     return error_set_errno(err, e, "cannot %s '%s'", what, addr_format(a, text));
 }
 
-int sock_listen(const struct addr *a, bool reuse_port, bool transparent, int backlog,
-                struct error *err)
+int sock_bind(const struct addr *a, bool reuse_port, bool transparent, struct error *err)
 {
     int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -36,7 +35,14 @@ int sock_listen(const struct addr *a, bool reuse_port, bool transparent, int bac
         unlink(a->un.sun_path);
     if (bind(fd, &a->sa, a->len) < 0)
         return fail_listen(fd, a, "bind", err);
-    if (listen(fd, backlog) < 0)
+    return fd;
+}
+
+int sock_listen(const struct addr *a, bool reuse_port, bool transparent, int backlog,
+                struct error *err)
+{
+    int fd = sock_bind(a, reuse_port, transparent, err);
+    if (fd >= 0 && listen(fd, backlog) < 0)
         return fail_listen(fd, a, "listen on", err);
     return fd;
 }

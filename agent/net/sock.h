@@ -6,7 +6,10 @@
 
 #include "net/addr.h"
 
-/* SO_REUSEADDR and, with reuse_port, SO_REUSEPORT. Returns the descriptor or -ERR_x. */
+/* A bound socket that does not listen yet: who connects is refused. SO_REUSEADDR and, with
+ * reuse_port, SO_REUSEPORT. Returns the descriptor or -ERR_x. */
+int sock_bind(const struct addr *a, bool reuse_port, bool transparent, struct error *err);
+/* The same, listening. */
 int sock_listen(const struct addr *a, bool reuse_port, bool transparent, int backlog,
                 struct error *err);
 /* Starts a connection, bound to source first when source->len is not 0. Returns the descriptor;

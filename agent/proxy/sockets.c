@@ -11,6 +11,7 @@
 struct socket_set {
     struct list node;
     struct addr addr;
+    bool is_listening;
     unsigned reserved; /* by listeners that are not published yet */
     int *fds;          /* one per worker; without SO_REUSEPORT all are duplicates of one */
 };
@@ -84,11 +85,22 @@ int sockets_open(struct sockets *s, const struct conf_listener *l, struct error 
         if (i && !reuse)
             set->fds[i] = dup(set->fds[0]);
         else
-            set->fds[i] = rc = sock_listen(&l->address, reuse, l->transparent, l->backlog, err);
+            set->fds[i] = rc = sock_bind(&l->address, reuse, l->transparent, err);
     }
     if (rc < 0)
         close_set(s, set);
     return rc < 0 ? rc : 0;
+}
+
+void sockets_listen(struct sockets *s, const struct conf_listener *l)
+{
+    struct socket_set *set = l->bind_to_port ? find(s, &l->address) : NULL;
+    if (!set || set->is_listening)
+        return;
+    set->is_listening = true;
+    for (unsigned i = 0; i < s->workers; i++)
+        if (listen(set->fds[i], l->backlog))
+            log_error(LOG_CONFIG, "listener %s: cannot listen: %m", l->object.name);
 }
 
 void sockets_release(struct sockets *s, const struct conf_listener *l)

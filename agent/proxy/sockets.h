@@ -16,6 +16,8 @@ void sockets_destroy(struct sockets **s);
 /* Opens what listener l needs and reserves it until sockets_release, because a listener that warms
  * is in no snapshot yet. err names the address; nothing is kept of a failed one. */
 int sockets_open(struct sockets *s, const struct conf_listener *l, struct error *err);
+/* Until this is called, with the listener's publishing, whoever connects is refused. */
+void sockets_listen(struct sockets *s, const struct conf_listener *l);
 void sockets_release(struct sockets *s, const struct conf_listener *l);
 /* The descriptor for a worker, or -1 when the address is not open. */
 int sockets_fd(const struct sockets *s, const struct addr *a, unsigned worker);

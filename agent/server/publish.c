@@ -108,6 +108,8 @@ void publish_commit(struct publish *p, void (*done)(void *arg), void *arg)
         snapshot_unref(p->current);
         p->current = p->next;
         p->next = NULL;
+        for (size_t i = 0; i < p->current->listeners_n; i++)
+            sockets_listen(p->sockets, p->current->listeners[i]);
         for (unsigned i = 0; i < p->n; i++)
             send_to(p, i);
     }
