@@ -72,6 +72,14 @@ static void close_both(struct tcp_session *s)
         conn_close(&s->up.conn);
 }
 
+/* Both peers have ended; what they said last may still be on its way. */
+static void end_both(struct tcp_session *s)
+{
+    conn_close_after_flush(&s->conn);
+    if (s->has_upstream)
+        conn_close_after_flush(&s->up.conn);
+}
+
 static void close_now(struct downstream *d)
 {
     struct tcp_session *s = container_of(d, struct tcp_session, down);
@@ -197,7 +205,7 @@ static void on_down_eof(struct conn *c)
     s->is_down_eof = true;
     pass(s, FROM_CLIENT, &none, true);
     if (!s->has_upstream || s->is_up_eof)
-        close_both(s);
+        end_both(s);
 }
 
 static void on_down_close(struct conn *c)
@@ -267,7 +275,7 @@ static void on_up_eof(struct conn *c)
     s->is_up_eof = true;
     pass(s, TO_CLIENT, &none, true);
     if (s->is_down_eof)
-        close_both(s);
+        end_both(s);
 }
 
 static void on_up_close(struct conn *c)
