@@ -18,7 +18,7 @@ def guest(name, **defines):
     flags = ["-D%s=\"%s\"" % d for d in sorted(defines.items())]
     with open(source, "rb") as f:
         key = hashlib.sha256(f.read() + repr(flags).encode()).hexdigest()[:12]
-    path = os.path.join(OUT, "%s-%s.wasm" % (name, key))
+    path = os.path.join(OUT, "%s-%s.wasm" % (os.path.basename(name), key))
     if not os.path.exists(path):
         try:
             subprocess.run(["clang-14", "--target=wasm32-wasi", "-O2", "-mexec-model=reactor",

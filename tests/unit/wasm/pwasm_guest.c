@@ -289,7 +289,10 @@ static void run_op(const struct args *a)
         evil_malloc = num(a, 2);
     else if (is(a, "exit"))
         exit(3);
-    else if (is(a, "badptr"))
+    else if (is(a, "show")) {
+        proxy_log(num(a, 2), out, out_n);
+        out_n = 0;
+    } else if (is(a, "badptr"))
         note("badptr", proxy_log(2, (const char *)0xfffffff0, 64), 0, 0);
     else if (is(a, "getenv"))
         note("getenv", 0, getenv(text(a, 2)) ? getenv(text(a, 2)) : "-",
@@ -382,7 +385,8 @@ EXPORT(proxy_on_request_headers) int on_req(int id, int n, int end)
 EXPORT(proxy_on_request_body) int on_req_body(int id, int n, int end)
 {
     note_number("req_body", 0, n);
-    return run("req_body", 0);
+    int st = run("req_body", 0);
+    return end ? run("req_end", st) : st;
 }
 EXPORT(proxy_on_request_trailers) int on_req_trailers(int id, int n)
 {
@@ -394,7 +398,8 @@ EXPORT(proxy_on_response_headers) int on_resp(int id, int n, int end)
 }
 EXPORT(proxy_on_response_body) int on_resp_body(int id, int n, int end)
 {
-    return run("resp_body", 0);
+    int st = run("resp_body", 0);
+    return end ? run("resp_end", st) : st;
 }
 EXPORT(proxy_on_response_trailers) int on_resp_trailers(int id, int n)
 {
