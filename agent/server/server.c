@@ -280,9 +280,12 @@ static void stop(struct server *s)
         if (s->workers[i])
             worker_stop(s->workers[i]);
     for (unsigned i = 0; s->workers && i < s->workers_n; i++)
-        worker_destroy(&s->workers[i]);
+        if (s->workers[i])
+            worker_join(s->workers[i]);
     if (s->loop)
         loop_run_messages(s->loop); /* their VMs come back to the rollout */
+    for (unsigned i = 0; s->workers && i < s->workers_n; i++)
+        worker_destroy(&s->workers[i]);
     size_t it = 0;
     struct hash_entry *h;
     while ((h = hash_next(&s->dns_clusters, &it)))

@@ -285,12 +285,14 @@ void worker_stop(struct worker *w)
     loop_post(w->loop, &o->msg);
 }
 
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+}
+
 void worker_destroy(struct worker **worker)
 {
-    struct worker *w = *worker;
-    if (!w)
-        return;
-    pthread_join(w->thread, NULL);
-    destroy_parts(w);
+    if (*worker)
+        destroy_parts(*worker);
     *worker = NULL;
 }

@@ -42,8 +42,10 @@ void worker_install_plugin(struct worker *w, const char *slot, struct pwasm_vm *
 void worker_ask(struct worker *w, void (*ask)(struct filter_env *env, void *arg),
                 void (*done)(void *arg), void *arg);
 void worker_drain(struct worker *w, bool inbound_only, bool graceful);
-/* Tells it to close everything and end; then worker_destroy joins its thread. */
+/* The end has three steps, each for all workers: tell them to close everything; wait for their
+ * threads; and, when main's loop has run the messages they left, free them. */
 void worker_stop(struct worker *w);
+void worker_join(struct worker *w);
 void worker_destroy(struct worker **w);
 
 #endif
