@@ -68,15 +68,14 @@ ns_exec() {
 ns_exec_as() {
     local name=$1 uid=$2
     shift 2
-    ns_exec "$name" setpriv --reuid "$uid" --regid "$uid" --clear-groups "$@"
+    ns_exec "$name" "$NS_TOP/deploy/run-as" "$uid" "$@"
 }
 
 ns_spawn() {
     local out=$NS_TMP/spawn-${#ns_pids[@]}-$RANDOM i
     local name=$1 uid=$2
     shift 2
-    ip netns exec "$NS_PREFIX-$name" setpriv --reuid "$uid" --regid "$uid" --clear-groups "$@" \
-        >"$out" 2>&1 &
+    ip netns exec "$NS_PREFIX-$name" "$NS_TOP/deploy/run-as" "$uid" "$@" >"$out" 2>&1 &
     ns_pids+=($!)
     for i in $(seq 100); do
         grep -q ready "$out" && return 0
