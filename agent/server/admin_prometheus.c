@@ -111,12 +111,12 @@ static void print_histogram(struct line *l, const struct stat_value *v, const ch
     const char *comma = *labels ? "," : "";
     for (size_t b = 0; b < STAT_BUCKETS - 1; b++) {
         seen += v->buckets[b];
-        sbuf_printf(&l->text, "%s_bucket{%s%sle=\"%g\"} %lu\n", l->family, labels, comma,
+        sbuf_printf(&l->text, "%s_bucket{%s%sle=\"%.15g\"} %lu\n", l->family, labels, comma,
                     stat_bucket_bounds[b], (unsigned long)seen);
     }
     unsigned long n = (unsigned long)v->value;
     sbuf_printf(&l->text, "%s_bucket{%s%sle=\"+Inf\"} %lu\n", l->family, labels, comma, n);
-    sbuf_printf(&l->text, "%s_sum{%s} %g\n", l->family, labels, v->sum);
+    sbuf_printf(&l->text, "%s_sum{%s} %.15g\n", l->family, labels, v->sum);
     sbuf_printf(&l->text, "%s_count{%s} %lu\n", l->family, labels, n);
 }
 

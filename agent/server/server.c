@@ -1,6 +1,5 @@
 #include "server/server.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -336,16 +335,4 @@ void server_drain(struct server *s, bool inbound_only, bool graceful)
 {
     for (unsigned i = 0; i < s->workers_n; i++)
         worker_drain(s->workers[i], inbound_only, graceful);
-}
-
-void server_update_stats(struct server *s)
-{
-    static stat_id uptime, memory;
-    if (!uptime) {
-        uptime = stat_define(STAT_GAUGE, "server.uptime");
-        memory = stat_define(STAT_GAUGE, "server.memory_allocated");
-    }
-    stat_set(uptime, (clock_wall_ns() - s->start_wall_ns) / 1000000000u);
-    struct mallinfo2 m = mallinfo2();
-    stat_set(memory, m.uordblks + m.hblkhd);
 }

@@ -1,0 +1,63 @@
+/* The server.* statistics that are only computed when somebody looks. Source: Envoy's
+ * source/server/server.h (ALL_SERVER_STATS). [main] */
+#include <malloc.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "server/server.h"
+
+enum { NO_CERTIFICATE_DAYS = INT32_MAX }; /* Envoy's value where there is none */
+
+struct total {
+    uint64_t connections;
+};
+
+static void count_connections(const struct stat_value *v, void *arg)
+{
+    struct total *t = arg;
+    struct str name = str_of(v->name);
+    if (str_starts(name, STR("listener.")) && str_ends(name, STR(".downstream_cx_active")) &&
+        !str_starts(name, STR("listener.admin.")))
+        t->connections += v->value;
+}
+
+/* "remora/1.2.3/..." as one number, in place of the revision that Envoy shows. */
+static uint64_t version_number(void)
+{
+    struct str rest = str_of(options_version_text), part;
+    uint64_t number = 0, n;
+    str_next(&rest, '/', &part);
+    str_next(&rest, '/', &part);
+    for (struct str token; str_next(&part, '.', &token);)
+        number = number << 8 | (str_to_u64(token, 255, &n) ? n : 0);
+    return number;
+}
+
+void server_update_stats(struct server *s)
+{
+    struct mallinfo2 m = mallinfo2();
+    struct total total = {0};
+    stat_each(count_connections, &total);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"uptime", (clock_wall_ns() - s->start_wall_ns) / 1000000000u},
+        {"memory_allocated", m.uordblks + m.hblkhd},
+        {"memory_heap_size", m.arena + m.hblkhd},
+        {"total_connections", total.connections},
+        {"parent_connections", 0}, /* there is no hot restart, so no parent */
+        {"hot_restart_epoch", s->options->restart_epoch},
+        {"days_until_first_cert_expiring", NO_CERTIFICATE_DAYS},
+        {"version", version_number()},
+    };
+    enum { ROWS = ARRAY_LEN(rows) };
+    static stat_id ids[ROWS];
+    static bool is_defined;
+    for (size_t i = 0; i < ROWS; i++) {
+        if (!is_defined)
+            ids[i] = stat_define(STAT_GAUGE, "server.%s", rows[i].name);
+        stat_set(ids[i], rows[i].value);
+    }
+    is_defined = true;
+}
