@@ -1,9 +1,11 @@
-/* Foreign functions: named ones of the host, with bytes in and out. compress, uncompress and
- * clear_route_cache are offered; other names of Envoy's answer NotFound, as unknown ones do. */
+/* Foreign functions: named ones of the host, with bytes in and out. compress, uncompress,
+ * declare_property and clear_route_cache are offered; other names of Envoy's answer NotFound, as
+ * unknown ones do. */
 #include <zlib.h>
 
 #include "base/mem.h"
 #include "wasm/plugin_private.h"
+#include "wasm/protowire.h"
 
 typedef enum pwasm_status foreign_fn(struct pwasm_vm *vm, struct str arg);
 
@@ -46,12 +48,39 @@ static enum pwasm_status clear_route_cache(struct pwasm_vm *vm, struct str arg)
     return PWASM_OK;
 }
 
+/* DeclarePropertyArguments: 1 name, 2 readonly; type, schema and span do not change what guests
+ * read back as bytes. */
+enum { DECLARE_NAME = 1, DECLARE_READ_ONLY = 2, DECLARED_MAX = 1000 };
+static char writable[] = "writable", read_only[] = "read-only";
+
+static enum pwasm_status declare_property(struct pwasm_vm *vm, struct str arg)
+{
+    struct protowire_field f;
+    struct str name = STR("");
+    bool is_read_only = false;
+    while (protowire_next(&arg, &f))
+        if (f.number == DECLARE_NAME && f.type == PROTOWIRE_BYTES)
+            name = f.bytes;
+        else if (f.number == DECLARE_READ_ONLY)
+            is_read_only = f.value != 0;
+    if (arg.n || hash_find(&vm->declared, name) || hash_count(&vm->declared) >= DECLARED_MAX)
+        return PWASM_BAD_ARGUMENT;
+    hash_set(&vm->declared, name, is_read_only ? read_only : writable);
+    return PWASM_OK;
+}
+
+bool pwasm_is_read_only(const struct pwasm_vm *vm, struct str property)
+{
+    return hash_find(&vm->declared, property) == read_only;
+}
+
 static const struct {
     const char *name;
     foreign_fn *fn;
 } functions[] = {
     {"compress", compress_bytes},
     {"uncompress", uncompress_bytes},
+    {"declare_property", declare_property},
     {"clear_route_cache", clear_route_cache},
 };
 

@@ -194,6 +194,9 @@ static int32_t proxy_set_property(void *unused, int32_t path, int32_t path_n, in
         return PWASM_INVALID_MEMORY;
     if (!c->ops)
         return PWASM_NOT_FOUND;
+    struct str old;
+    if (pwasm_is_read_only(vm, key) && c->ops->get_state(c, key, &old))
+        return PWASM_BAD_ARGUMENT;
     return (int32_t)c->ops->set_state(c, key, bytes);
 }
 

@@ -245,6 +245,7 @@ void pwasm_vm_destroy(struct pwasm_vm **vm_at)
     metrics_release(vm->metrics, vm->metrics_n);
     pwasm_contexts_fini(vm);
     mem_free(vm->out.p);
+    hash_fini(&vm->declared);
     sbuf_fini(&vm->stdio[0]);
     sbuf_fini(&vm->stdio[1]);
     mem_free(vm->log_prefix);

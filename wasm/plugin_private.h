@@ -2,6 +2,7 @@
 #ifndef WASM_PLUGIN_PRIVATE_H
 #define WASM_PLUGIN_PRIVATE_H
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/stat.h"
 #include "net/loop.h"
@@ -59,6 +60,7 @@ struct pwasm_vm {
     struct pwasm_metric **metrics;
     size_t metrics_n, metrics_cap;
     struct shared_vm *shared; /* shared data of its vm_id */
+    struct hash declared;     /* properties by declare_property: name -> PROPERTY_x */
     uint64_t log_second;
     uint32_t log_lines, log_dropped;
     char *log_prefix, *root_log_prefix;
@@ -144,6 +146,10 @@ void pwasm_callouts_cancel(struct pwasm_vm *vm);
 
 /* ---- log of the guest, in host_root.c ---- */
 void pwasm_guest_log(struct pwasm_vm *vm, enum log_level level, struct str text);
+
+/* ---- host_foreign.c ---- */
+/* Was it declared so that it can be set once only? */
+bool pwasm_is_read_only(const struct pwasm_vm *vm, struct str property);
 
 /* ---- wasi.c ---- */
 void pwasm_flush_line(struct pwasm_vm *vm, int fd);

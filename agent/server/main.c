@@ -13,6 +13,7 @@
 #include "server/server.h"
 #include "server/signals.h"
 #include "wasm/abi.h"
+#include "wasm/node.h"
 #include "wasm/plugin.h"
 #include "wasm/probe.h"
 #include "xds/bootstrap.h"
@@ -90,6 +91,7 @@ static int run_proxy(int argc, char **argv)
         return 0;
     }
     pwasm_global_init();
+    pwasm_node_set(b->node);
     struct probe_options po = {.host = pwasm_abi_host()};
     if (probe_start(&po, &err)) {
         log_critical(LOG_MAIN, "%s", err.text);

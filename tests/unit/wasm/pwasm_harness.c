@@ -18,12 +18,16 @@ static struct vm_module *module;
 static struct shared_vm *shared; /* keeps what guests wrote down */
 static size_t out_seen;
 
+void harness_start_engine(void)
+{
+    guest_host_start_engine(false, NULL);
+    pwasm_global_init();
+}
+
 void harness_start(const char *wasm_path)
 {
     struct error err = {0};
     size_t n;
-    guest_host_start_engine(false, NULL);
-    pwasm_global_init();
     void *bytes = guest_host_read(wasm_path, &n);
     if (vm_module_compile(bytes, n, &module, &err)) {
         fprintf(stderr, "%s\n", err.text);

@@ -23,7 +23,9 @@ struct plugin_want {
     const char *vm_id;         /* NULL: "vm" */
 };
 
-/* Once, before cmocka runs; the module is compiled. */
+/* Once, before cmocka runs. */
+void harness_start_engine(void);
+/* Compiles the module that plugins are started from. */
 void harness_start(const char *wasm_path);
 void harness_stop(void);
 

@@ -402,6 +402,7 @@ int main(int argc, char **argv)
     };
     if (argc < 2)
         return 2;
+    harness_start_engine();
     harness_start(argv[1]);
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     harness_stop();
