@@ -271,6 +271,7 @@ int control_create(struct loop *loop, const struct control_options *o, struct co
     c->loop = loop;
     c->o = *o;
     c->check_task.run = run_check;
+    list_init(&c->batches);
     c->unknown = (struct pb_unknown){on_unknown, c};
     loop_timer_init(&c->cds_timer, loop, on_cds_timeout);
     loop_timer_init(&c->lds_timer, loop, on_lds_timeout);
@@ -347,19 +348,22 @@ static void free_slots(struct control *c)
     hash_fini(&c->slots);
 }
 
+void control_close(struct control *c)
+{
+    c->is_closing = true;
+    loop_timer_stop(&c->cds_timer);
+    loop_timer_stop(&c->lds_timer);
+    ads_destroy(&c->ads);
+}
+
 void control_destroy(struct control **control)
 {
     struct control *c = *control;
     if (!c)
         return;
-    c->is_closing = true;
-    loop_timer_stop(&c->cds_timer);
-    loop_timer_stop(&c->lds_timer);
-    ads_destroy(&c->ads);
+    batch_free_all(c);
     store_fini(c);
     free_slots(c);
-    for (int t = 0; t < XDS_TYPE_COUNT; t++)
-        mem_free(c->versions[t]);
     mem_free(c);
     *control = NULL;
 }

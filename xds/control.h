@@ -44,6 +44,9 @@ struct control_options {
 
 int control_create(struct loop *loop, const struct control_options *o, struct control **c_r,
                    struct error *err);
+/* Disconnects and asks nothing more of the server. Outcomes of rollouts may still come. */
+void control_close(struct control *c);
+/* After the rollout is destroyed. */
 void control_destroy(struct control **c);
 
 /* Loads the static resources and connects to the management server when there is one. A static

@@ -5,12 +5,24 @@
 #include "base/mem.h"
 #include "xds/control_private.h"
 
-static void unref(struct batch *b)
+static void free_batch(struct batch *b)
 {
-    if (--b->refs)
-        return;
+    loop_timer_stop(&b->timer);
+    list_del(&b->node);
     sbuf_fini(&b->errors);
     mem_free(b);
+}
+
+static void unref(struct batch *b)
+{
+    if (--b->refs == 0)
+        free_batch(b);
+}
+
+void batch_free_all(struct control *c)
+{
+    list_for_each_safe (it, tmp, &c->batches)
+        free_batch(container_of(it, struct batch, node));
 }
 
 static void answer(struct batch *b)
@@ -45,6 +57,7 @@ struct batch *batch_create(struct control *c, enum xds_type t, uint64_t ticket)
     b->ticket = ticket;
     b->refs = 1;
     b->pending = 1; /* until batch_finish */
+    list_add_tail(&c->batches, &b->node);
     loop_timer_init(&b->timer, c->loop, on_timer);
     loop_timer_start(&b->timer, c->o.answer_wait_ms);
     return b;

@@ -28,6 +28,7 @@ struct entry {
 
 /* An answer that is being put together. Freed when answered and nothing refers to it. */
 struct batch {
+    struct list node;
     struct control *control;
     enum xds_type type;
     uint64_t ticket; /* 0: static configuration, nobody to answer */
@@ -64,8 +65,9 @@ struct control {
     struct control_options o;
     struct ads *ads;
     struct hash store[XDS_TYPE_COUNT]; /* name -> struct entry */
-    struct hash slots;                 /* name -> struct slot */
-    char *versions[XDS_TYPE_COUNT];    /* of the last response; NULL before the first */
+    struct list batches;
+    struct hash slots;              /* name -> struct slot */
+    char *versions[XDS_TYPE_COUNT]; /* of the last response; NULL before the first */
     struct control_stats stats[XDS_TYPE_COUNT];
     struct pb_unknown unknown;
     stat_id connected, dynamic_unknown, static_unknown;
@@ -95,6 +97,7 @@ void store_fini(struct control *c);
 struct batch *batch_create(struct control *c, enum xds_type t, uint64_t ticket);
 /* Adds "NAME: text" ("NAME: stage: text" with a stage). After the answer: a late NACK. */
 void batch_add_error(struct batch *b, const char *name, const char *stage, const char *text);
+void batch_free_all(struct control *c); /* at the end, when nobody calls back any more */
 void batch_hold(struct batch *b);
 void batch_release(struct batch *b);
 /* Everything was worked off: publishes, and answers when nothing is pending. */

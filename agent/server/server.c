@@ -273,7 +273,10 @@ static int start(struct server *s, struct error *err)
 static void stop(struct server *s)
 {
     log_info(LOG_MAIN, "shutting down server instance");
-    control_destroy(&s->control);
+    if (s->loop)
+        loop_run_messages(s->loop); /* what is under way, while everybody is still there */
+    if (s->control)
+        control_close(s->control);
     admin_destroy(&s->admin);
     for (unsigned i = 0; s->workers && i < s->workers_n; i++)
         if (s->workers[i])
@@ -292,6 +295,7 @@ static void stop(struct server *s)
     hash_fini(&s->dns_clusters);
     dns_destroy(&s->dns);
     rollout_destroy(&s->rollout);
+    control_destroy(&s->control);
     publish_destroy(&s->publish);
     sockets_destroy(&s->sockets);
     if (s->signals.fd > 0) {
