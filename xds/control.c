@@ -364,6 +364,8 @@ void control_destroy(struct control **control)
     batch_free_all(c);
     store_fini(c);
     free_slots(c);
+    for (int t = 0; t < XDS_TYPE_COUNT; t++)
+        mem_free(c->versions[t]);
     mem_free(c);
     *control = NULL;
 }
