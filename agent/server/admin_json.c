@@ -1,6 +1,6 @@
 /* What the JSON answers share. */
-#include "base/mem.h"
-#include "proto/json.h"
+#include <stdlib.h>
+
 #include "server/admin_private.h"
 
 json_t *admin_address_json(const struct addr *a)
@@ -14,12 +14,11 @@ json_t *admin_address_json(const struct addr *a)
 
 void admin_reply_json(struct admin_request *r, json_t *json)
 {
-    size_t n;
-    char *text = pb_json_text(json, true, &n);
-    sbuf_add(&r->out, text, n);
+    char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+    sbuf_addz(&r->out, text ? text : "{}");
     sbuf_addc(&r->out, '\n');
     r->content_type = "application/json";
-    mem_free(text);
+    free(text); /* lint: free: jansson allocated it */
     json_decref(json);
 }
 

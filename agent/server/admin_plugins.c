@@ -1,6 +1,5 @@
 /* GET /plugins: what each plugin is doing and what its requests see. Ours; JSON. */
 #include <jansson.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "server/admin_private.h"
@@ -23,10 +22,5 @@ void admin_plugins(struct admin_request *r)
     json_t *rows = json_array();
     rollout_each(r->server->rollout, add_row, rows);
     json_t *top = json_pack("{s:o}", "plugins", rows);
-    char *text = json_dumps(top, JSON_INDENT(1));
-    sbuf_addz(&r->out, text ? text : "{}");
-    sbuf_addc(&r->out, '\n');
-    r->content_type = "application/json";
-    free(text); /* lint: free: jansson allocated it */
-    json_decref(top);
+    admin_reply_json(r, top);
 }
