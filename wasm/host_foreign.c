@@ -1,8 +1,8 @@
 /* Foreign functions: named ones of the host, with bytes in and out. compress, uncompress,
  * declare_property and clear_route_cache are offered; other names of Envoy's answer NotFound, as
  * unknown ones do. */
-#include <zlib.h>
-
+#include "base/compress.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "wasm/plugin_private.h"
 #include "wasm/protowire.h"
@@ -11,32 +11,26 @@ typedef enum pwasm_status foreign_fn(struct pwasm_vm *vm, struct str arg);
 
 enum { FOREIGN_OUT_MAX = 16 << 20 };
 
-static enum pwasm_status compress_bytes(struct pwasm_vm *vm, struct str arg)
+static enum pwasm_status give(struct pwasm_vm *vm, int rc, struct sbuf *out)
 {
-    uLongf n = compressBound(arg.n);
-    if (n > FOREIGN_OUT_MAX)
-        return PWASM_SERIALIZATION_FAILURE;
-    char *out = pwasm_out_reserve(vm, n);
-    if (compress((Bytef *)out, &n, (const Bytef *)arg.p, arg.n) != Z_OK)
-        return PWASM_SERIALIZATION_FAILURE;
-    vm->out.n = n;
-    return PWASM_OK;
+    if (rc == 0)
+        pwasm_out_str(vm, (struct str){out->p, out->n});
+    sbuf_fini(out);
+    return rc == 0 ? PWASM_OK : PWASM_SERIALIZATION_FAILURE;
 }
 
-/* The size is not known beforehand: it doubles up to the bound. */
+static enum pwasm_status compress_bytes(struct pwasm_vm *vm, struct str arg)
+{
+    struct sbuf out = {0};
+    int rc = compress_zlib(arg, FOREIGN_OUT_MAX, &out);
+    return give(vm, rc, &out);
+}
+
 static enum pwasm_status uncompress_bytes(struct pwasm_vm *vm, struct str arg)
 {
-    for (size_t room = arg.n * 4 + 1024; room <= FOREIGN_OUT_MAX; room *= 2) {
-        uLongf n = room;
-        char *out = pwasm_out_reserve(vm, room);
-        int rc = uncompress((Bytef *)out, &n, (const Bytef *)arg.p, arg.n);
-        vm->out.n = n;
-        if (rc == Z_OK)
-            return PWASM_OK;
-        if (rc != Z_BUF_ERROR || vm_current_is_killed())
-            break;
-    }
-    return PWASM_SERIALIZATION_FAILURE;
+    struct sbuf out = {0};
+    int rc = uncompress_zlib(arg, FOREIGN_OUT_MAX, &out);
+    return give(vm, rc, &out);
 }
 
 static enum pwasm_status clear_route_cache(struct pwasm_vm *vm, struct str arg)
