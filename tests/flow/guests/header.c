@@ -21,8 +21,14 @@ IMPORT(proxy_get_buffer_bytes)
 uint32_t get_buffer(uint32_t type, uint32_t start, uint32_t n, char **p, uint32_t *len);
 
 EXPORT(proxy_abi_version_0_2_1) void abi(void) {}
-EXPORT(malloc) void *guest_malloc(uint32_t n) { return malloc(n); }
-EXPORT(proxy_on_vm_start) uint32_t on_vm_start(uint32_t root, uint32_t n) { return 1; }
+EXPORT(malloc) void *guest_malloc(uint32_t n)
+{
+    return malloc(n);
+}
+EXPORT(proxy_on_vm_start) uint32_t on_vm_start(uint32_t root, uint32_t n)
+{
+    return 1;
+}
 
 static char greeting[64] = VERSION;
 static uint32_t greeting_n = sizeof(VERSION) - 1;
@@ -68,6 +74,9 @@ EXPORT(proxy_on_response_headers) uint32_t on_response(uint32_t id, uint32_t n, 
     add_header(2, "x-plugin", 8, greeting, greeting_n);
     return 0;
 }
-EXPORT(proxy_on_done) uint32_t on_done(uint32_t id) { return 1; }
+EXPORT(proxy_on_done) uint32_t on_done(uint32_t id)
+{
+    return 1;
+}
 EXPORT(proxy_on_log) void on_log(uint32_t id) {}
 EXPORT(proxy_on_delete) void on_delete(uint32_t id) {}
