@@ -1,0 +1,144 @@
+"""The same work in the words of each program: HTTP/1.1 and TCP towards one origin, connections
+kept on both sides, no access log, no idle limits."""
+import json
+import os
+
+from guests import WASM
+from lib import BINARY, TOP, address, cluster, get, hcm, listener, tcp_proxy
+from peers import (LOAD_CORE, Process, Unavailable, envoy_binary, executable, haproxy_binary,
+                   nginx_binary)
+
+NEVER = "0s"
+BODY = "x" * 64
+UPSTREAM_HTTP = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "common_http_protocol_options": {"idle_timeout": NEVER},
+    "explicit_http_config": {"http_protocol_options": {}}}}
+ECDS = {"config_source": {"ads": {}, "resource_api_version": "V3"}, "type_urls": [WASM]}
+
+NGINX = """daemon off; master_process off; worker_processes 1; pid {dir}/pid; error_log stderr crit;
+%(modules)s
+events { worker_connections 4096; }
+http {
+  access_log off; keepalive_timeout 1d; keepalive_requests 1000000000; client_header_timeout 1d;
+  client_body_temp_path {dir}/1; proxy_temp_path {dir}/2; fastcgi_temp_path {dir}/3;
+  uwsgi_temp_path {dir}/4; scgi_temp_path {dir}/5;
+  %(http)s
+}
+%(more)s
+"""
+NGINX_ORIGIN = "server { listen 127.0.0.1:%d backlog=1024; location / { return 200 \"%s\"; } }"
+NGINX_PROXY = """upstream o { server 127.0.0.1:%(origin)d; keepalive 256;
+    keepalive_requests 1000000000; keepalive_timeout 1d; }
+  server { listen 127.0.0.1:%(http)d backlog=1024; location / { proxy_pass http://o;
+    proxy_http_version 1.1; proxy_set_header Connection ""; } }"""
+NGINX_TCP = """stream { server { listen 127.0.0.1:%(tcp)d backlog=1024;
+  proxy_pass 127.0.0.1:%(origin)d; proxy_timeout 1d; } }"""
+HAPROXY = """global
+  nbthread 1
+  maxconn 4096
+defaults
+  timeout client 1d
+  timeout server 1d
+  timeout connect 5s
+  timeout http-keep-alive 1d
+listen h
+  mode http
+  bind 127.0.0.1:%(http)d
+  http-reuse always
+  server o 127.0.0.1:%(origin)d
+listen t
+  mode tcp
+  bind 127.0.0.1:%(tcp)d
+  server o 127.0.0.1:%(origin)d
+"""
+
+
+def answers(port, path="/"):
+    return lambda: get(port, path).status == 200
+
+
+def nginx(name, text, port, core):
+    binary, _ = nginx_binary()
+    return Process(name, {"nginx.conf": text},
+                   [binary, "-e", "stderr", "-p", "{dir}", "-c", "{dir}/nginx.conf"],
+                   answers(port), core)
+
+
+def start_origin(port):
+    text = NGINX % {"modules": "", "more": "", "http": NGINX_ORIGIN % (port, BODY)}
+    return nginx("origin", text, port, LOAD_CORE)
+
+
+def start_nginx(ports, core):
+    _, modules = nginx_binary()
+    text = NGINX % {"modules": "load_module %s/ngx_stream_module.so;" % modules,
+                    "http": NGINX_PROXY % ports, "more": NGINX_TCP % ports}
+    return nginx("nginx", text, ports["http"], core)
+
+
+def start_haproxy(ports, core):
+    binary, libraries = haproxy_binary()
+    return Process("haproxy", {"haproxy.cfg": HAPROXY % ports},
+                   [binary, "-db", "-q", "-f", "{dir}/haproxy.cfg"], answers(ports["http"]), core,
+                   {"LD_LIBRARY_PATH": libraries})
+
+
+# ---- Remora and Envoy: one configuration ----
+
+def http_listener(port, routes, filters=()):
+    return listener("h", port, [hcm(
+        routes, filters, generate_request_id=False, stream_idle_timeout=NEVER,
+        common_http_protocol_options={"idle_timeout": NEVER})])
+
+
+def proxy_bootstrap(ports, plugin=None):
+    filters = [{"name": "plugin", "typed_config": plugin}] if plugin else []
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "o", "timeout": NEVER}}]
+    return {"node": {"id": "bench", "cluster": "bench"}, "static_resources": {
+        "listeners": [http_listener(ports["http"], routes, filters),
+                      listener("t", ports["tcp"], [tcp_proxy("o", idle_timeout=NEVER)])],
+        "clusters": [cluster("o", [ports["origin"]],
+                             typed_extension_protocol_options=UPSTREAM_HTTP)]}}
+
+
+def swap_bootstrap(ports, plane_port):
+    """A listener that answers by itself, behind a plugin that comes from a control plane."""
+    routes = [{"match": {"prefix": "/"}, "direct_response": {
+        "status": 200, "body": {"inline_string": BODY}}}]
+    http2 = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}}}}
+    return {"node": {"id": "bench", "cluster": "bench"},
+            "dynamic_resources": {"ads_config": {
+                "api_type": "DELTA_GRPC", "transport_api_version": "V3",
+                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]}},
+            "static_resources": {
+                "listeners": [http_listener(ports["http"], routes,
+                                            [{"name": "plugin", "config_discovery": ECDS}])],
+                "clusters": [cluster("xds", [plane_port],
+                                     typed_extension_protocol_options=http2)]}}
+
+
+def start_remora(ports, core, config):
+    config = dict(config, admin={"address": address(ports["admin"])})
+    return Process("remora", {"bootstrap.json": json.dumps(config)},
+                   [executable(BINARY), "-c", "{dir}/bootstrap.json", "--concurrency", "1", "-l",
+                    "warning", "--data-dir", "{dir}/data"], answers(ports["http"]), core)
+
+
+def start_envoy(ports, core, config):
+    config = dict(config, admin={"address": address(ports["admin"])})
+    return Process("envoy", {"bootstrap.json": json.dumps(config)},
+                   [envoy_binary(), "-c", "{dir}/bootstrap.json", "--concurrency", "1", "-l",
+                    "warning", "--disable-hot-restart", "--use-dynamic-base-id"],
+                   answers(ports["http"]), core)
+
+
+def lag_client():
+    """Built beside the binary under test, or in the default build folder."""
+    for folder in (os.path.dirname(os.path.abspath(BINARY)), os.path.join(TOP, "build")):
+        path = os.path.join(folder, "tests/bench/bench_lag")
+        if os.access(path, os.X_OK):
+            return path
+    raise Unavailable("bench_lag is not built")
