@@ -47,7 +47,8 @@ void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r
     struct error err;
     struct conf_plugin *plugin;
     e->is_listed = true;
-    if (!hash_find(&c->slots, str_of(r->name))) {
+    struct slot *s = hash_find(&c->slots, str_of(r->name));
+    if (!s) {
         store_remove(c, e); /* nobody asked for it (any more) */
         return;
     }
@@ -55,6 +56,13 @@ void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r
     if (!e->error[0] && control_is_unchanged(c, e, r))
         return;
     if (decode_extension(r->value, &c->unknown, &plugin, &err)) {
+        control_refuse(c, b, e, r, &err);
+        return;
+    }
+    if (plugin->is_network != s->is_network) {
+        conf_object_unref(plugin);
+        error_set(&err, ERR_INVALID, "typed_config: the filter that asks for it is %s filter",
+                  s->is_network ? "a network" : "an HTTP");
         control_refuse(c, b, e, r, &err);
         return;
     }

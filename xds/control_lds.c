@@ -31,39 +31,39 @@ static void unwant_rds(const char *name, void *arg)
         ads_unwant(ref->control->ads, XDS_RDS, name);
 }
 
-static void want_slot(const char *name, bool is_discovered, struct conf_plugin *plugin, void *arg)
+static void want_slot(const struct conf_slot_use *use, void *arg)
 {
     struct reference *ref = arg;
     struct control *c = ref->control;
-    struct slot *s = hash_find(&c->slots, str_of(name));
+    struct slot *s = hash_find(&c->slots, str_of(use->slot));
     if (!s) {
         s = MEM_NEW(struct slot);
-        s->name = mem_strdup(name);
-        s->is_discovered = is_discovered;
-        hash_set(&c->slots, str_of(name), s);
+        s->name = mem_strdup(use->slot);
+        s->is_discovered = use->is_discovered;
+        s->is_network = use->is_network;
+        hash_set(&c->slots, str_of(use->slot), s);
     }
     s->users++;
-    if (is_discovered && c->ads)
-        ads_want(c->ads, XDS_ECDS, name);
-    else if (plugin)
-        control_push_plugin(c, ref->batch, ref->listener, plugin);
+    if (use->is_discovered && c->ads)
+        ads_want(c->ads, XDS_ECDS, use->slot);
+    else if (use->plugin)
+        control_push_plugin(c, ref->batch, ref->listener, use->plugin);
 }
 
-static void unwant_slot(const char *name, bool is_discovered, struct conf_plugin *plugin, void *arg)
+static void unwant_slot(const struct conf_slot_use *use, void *arg)
 {
     struct reference *ref = arg;
     struct control *c = ref->control;
-    struct slot *s = hash_find(&c->slots, str_of(name));
-    (void)plugin;
-    if (is_discovered && c->ads)
-        ads_unwant(c->ads, XDS_ECDS, name);
+    struct slot *s = hash_find(&c->slots, str_of(use->slot));
+    if (use->is_discovered && c->ads)
+        ads_unwant(c->ads, XDS_ECDS, use->slot);
     if (!s || --s->users)
         return;
-    struct entry *e = store_find(c, XDS_ECDS, name);
+    struct entry *e = store_find(c, XDS_ECDS, use->slot);
     if (e)
         store_remove(c, e);
-    rollout_remove(c->o.rollout, name);
-    hash_remove(&c->slots, str_of(name));
+    rollout_remove(c->o.rollout, use->slot);
+    hash_remove(&c->slots, str_of(use->slot));
     mem_free(s->name);
     mem_free(s);
 }
@@ -102,18 +102,25 @@ static void check_rds(const char *name, void *arg)
         ref->is_ready = false;
 }
 
-static void check_slot(const char *name, bool is_discovered, struct conf_plugin *plugin, void *arg)
+static void check_slot(const struct conf_slot_use *use, void *arg)
 {
     struct reference *ref = arg;
-    (void)plugin;
-    if (is_discovered) {
-        struct entry *e = store_find(ref->control, XDS_ECDS, name);
-        if ((!e || !e->active) && !ref->is_timed_out)
-            ref->is_ready = false;
-    }
-    if (ref->has_predecessor && !rollout_is_live(ref->control->o.rollout, name) &&
-        !ref->is_timed_out)
+    struct entry *e = use->is_discovered ? store_find(ref->control, XDS_ECDS, use->slot) : NULL;
+    if (ref->is_timed_out)
+        return;
+    if (use->is_discovered && (!e || !e->active))
         ref->is_ready = false;
+    if (ref->has_predecessor && !rollout_is_live(ref->control->o.rollout, use->slot))
+        ref->is_ready = false;
+}
+
+/* The fetch timed out: default_config serves, where there is one. */
+static void push_default(const struct conf_slot_use *use, void *arg)
+{
+    struct reference *ref = arg;
+    struct entry *e = use->is_discovered ? store_find(ref->control, XDS_ECDS, use->slot) : NULL;
+    if (use->is_discovered && use->default_plugin && (!e || !e->active))
+        rollout_push(ref->control->o.rollout, use->default_plugin, NULL, NULL);
 }
 
 static void count(struct control *c)
@@ -142,6 +149,7 @@ void lds_check(struct control *c, struct entry *e)
     conf_listener_each_slot(l, check_slot, &ref);
     if (!ref.is_ready)
         return;
+    conf_listener_each_slot(l, push_default, &ref);
     log_info(LOG_CONFIG, "lds: add/update listener '%s'", e->name);
     snapshot_set_listener(c->o.ops.edit(c->o.ops.arg), e->name, l);
     control_edited(c);

@@ -42,7 +42,7 @@ struct batch {
 struct slot {
     char *name;
     unsigned users;
-    bool is_discovered;
+    bool is_discovered, is_network;
 };
 
 #define CONTROL_STAT_MAP(X)                   \

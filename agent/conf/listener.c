@@ -42,7 +42,7 @@ struct conf_listener *conf_listener_create(const char *name)
 }
 
 struct slot_visit {
-    void (*fn)(const char *slot, bool is_discovered, struct conf_plugin *plugin, void *arg);
+    void (*fn)(const struct conf_slot_use *use, void *arg);
     void *arg;
 };
 
@@ -51,20 +51,21 @@ static void visit_slots(const struct conf_filter_chain *chain, void *arg)
     const struct slot_visit *v = arg;
     for (size_t i = 0; i < chain->filters_n; i++) {
         const struct conf_net_filter *f = &chain->filters[i];
+        struct conf_slot_use own = {f->slot, f->is_discovered, true, f->plugin, f->default_plugin};
         if (f->kind == CONF_NET_WASM)
-            v->fn(f->slot, f->is_discovered, f->plugin, v->arg);
+            v->fn(&own, v->arg);
         for (size_t j = 0; f->hcm && j < f->hcm->filters_n; j++) {
             const struct conf_http_filter *h = &f->hcm->filters[j];
+            struct conf_slot_use use = {h->slot, h->is_discovered, false, h->plugin,
+                                        h->default_plugin};
             if (h->kind == CONF_HTTP_WASM)
-                v->fn(h->slot, h->is_discovered, h->plugin, v->arg);
+                v->fn(&use, v->arg);
         }
     }
 }
 
 void conf_listener_each_slot(const struct conf_listener *l,
-                             void (*fn)(const char *slot, bool is_discovered,
-                                        struct conf_plugin *plugin, void *arg),
-                             void *arg)
+                             void (*fn)(const struct conf_slot_use *use, void *arg), void *arg)
 {
     struct slot_visit v = {fn, arg};
     each_chain(l, visit_slots, &v);

@@ -151,12 +151,17 @@ struct conf_listener {
 /* An empty one; plugins and inline routes set in it are its references. */
 struct conf_listener *conf_listener_create(const char *name);
 
-/* Calls fn for each plugin slot of the listener's filters (HTTP and network): name of the slot
- * and inline plugin or NULL when discovered. */
+/* How a filter uses a plugin slot. */
+struct conf_slot_use {
+    const char *slot;
+    bool is_discovered, is_network;
+    struct conf_plugin *plugin;         /* inline one; NULL when discovered */
+    struct conf_plugin *default_plugin; /* default_config of a discovered one, or NULL */
+};
+
+/* Calls fn for each plugin slot of the listener's filters, HTTP and network. */
 void conf_listener_each_slot(const struct conf_listener *l,
-                             void (*fn)(const char *slot, bool is_discovered,
-                                        struct conf_plugin *plugin, void *arg),
-                             void *arg);
+                             void (*fn)(const struct conf_slot_use *use, void *arg), void *arg);
 /* Same for the RDS names it refers to. */
 void conf_listener_each_rds(const struct conf_listener *l, void (*fn)(const char *name, void *arg),
                             void *arg);

@@ -101,9 +101,10 @@ static void test_listeners(void **state)
     snapshot_unref(s);
 }
 
-static void note_slot(const char *slot, bool is_discovered, struct conf_plugin *plugin, void *arg)
+static void note_slot(const struct conf_slot_use *use, void *arg)
 {
-    sbuf_printf(arg, "%s%s%s;", slot, is_discovered ? " discovered" : "", plugin ? " inline" : "");
+    sbuf_printf(arg, "%s%s%s%s;", use->slot, use->is_network ? " network" : "",
+                use->is_discovered ? " discovered" : "", use->plugin ? " inline" : "");
 }
 
 static void note_rds(const char *name, void *arg)
@@ -138,7 +139,7 @@ static void test_visits(void **state)
         (struct conf_net_filter){.kind = CONF_NET_WASM, .slot = "ecds", .is_discovered = true};
     conf_listener_each_slot(l, note_slot, &seen);
     conf_listener_each_rds(l, note_rds, &seen);
-    assert_string_equal(seen.p, "l/0/w inline;ecds discovered;r;");
+    assert_string_equal(seen.p, "l/0/w inline;ecds network discovered;r;");
     sbuf_fini(&seen);
     conf_object_unref(l);
 }

@@ -338,9 +338,10 @@ static void test_hcm(void **state)
     conf_object_unref(l);
 }
 
-static void note_slot(const char *slot, bool is_discovered, struct conf_plugin *plugin, void *arg)
+static void note_slot(const struct conf_slot_use *use, void *arg)
 {
-    sbuf_printf(arg, "%s%s;", slot, is_discovered ? "?" : plugin->is_network ? " net" : " http");
+    sbuf_printf(arg, "%s%s%s;", use->slot, use->is_discovered ? "?" : "",
+                use->is_network ? " net" : " http");
 }
 
 static void test_slots(void **state)
@@ -360,7 +361,7 @@ static void test_slots(void **state)
                                        " " URL "http.wasm.v3.Wasm, config: {vm_config: {code: "
                                        "{local: {filename: /d}}}}}}}, " ROUTER "]}}]}"));
     conf_listener_each_slot(l, note_slot, &seen);
-    assert_string_equal(seen.p, "l/0/nw net;l/c/w http;l/c/w~2 http;ecds?;");
+    assert_string_equal(seen.p, "l/0/nw net;l/c/w http;l/c/w~2 http;ecds? http;");
     const struct conf_http_filter *f = &l->chains[1].filters[0].hcm->filters[2];
     assert_int_equal(f->initial_fetch_timeout_ms, 7000);
     assert_null(f->plugin);
