@@ -102,22 +102,11 @@ def proxy_bootstrap(ports, plugin=None):
                              typed_extension_protocol_options=UPSTREAM_HTTP)]}}
 
 
-def swap_bootstrap(ports, plane_port):
+def swap_listener(port):
     """A listener that answers by itself, behind a plugin that comes from a control plane."""
-    routes = [{"match": {"prefix": "/"}, "direct_response": {
-        "status": 200, "body": {"inline_string": BODY}}}]
-    http2 = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}}}}
-    return {"node": {"id": "bench", "cluster": "bench"},
-            "dynamic_resources": {"ads_config": {
-                "api_type": "DELTA_GRPC", "transport_api_version": "V3",
-                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]}},
-            "static_resources": {
-                "listeners": [http_listener(ports["http"], routes,
-                                            [{"name": "plugin", "config_discovery": ECDS}])],
-                "clusters": [cluster("xds", [plane_port],
-                                     typed_extension_protocol_options=http2)]}}
+    return http_listener(port, [{"match": {"prefix": "/"}, "direct_response": {
+        "status": 200, "body": {"inline_string": BODY}}}],
+                         [{"name": "plugin", "config_discovery": ECDS}])
 
 
 def start_remora(ports, core, config):
