@@ -362,17 +362,18 @@ def matches(text, pattern):
 def main(scope):
     failed = 0
     chosen = sys.argv[1:]
+    script = os.path.join(*os.path.abspath(sys.argv[0]).split(os.sep)[-2:])
     for name, fn in list(scope.items()):
         if not name.startswith("test_") or chosen and name[5:] not in chosen:
             continue
-        label = "%s %s" % (os.path.basename(sys.argv[0]), name[5:])
+        label = "%s %s" % (script, name[5:])
         try:
             fn()
-            print("ok   flow/%s" % label, flush=True)
+            print("ok   %s" % label, flush=True)
         except Skip as e:
-            print("skip flow/%s: %s" % (label, e), flush=True)
+            print("skip %s: %s" % (label, e), flush=True)
         except Exception:
             failed += 1
-            print("FAIL flow/%s" % label, flush=True)
+            print("FAIL %s" % label, flush=True)
             traceback.print_exc()
     sys.exit(1 if failed else 0)
