@@ -268,12 +268,37 @@ static int set_dns(const cluster_msg *m, struct conf_cluster *c, struct error *e
     return 0;
 }
 
+/* The second address has its place if no address of its family came before. */
+static void add_source(struct conf_cluster *c, const struct addr *a)
+{
+    if (!c->sources[1].len && c->sources[0].sa.sa_family != a->sa.sa_family)
+        c->sources[1] = *a;
+}
+
 static int set_source(const cluster_msg *m, struct conf_cluster *c, struct error *err)
 {
-    if (!m->upstream_bind_config || !m->upstream_bind_config->source_address)
+    const Envoy__Config__Core__V3__BindConfig *b = m->upstream_bind_config;
+    struct addr a;
+    if (!b || !b->source_address)
         return 0;
-    if (decode_socket_address(m->upstream_bind_config->source_address, &c->source, err))
+    if (decode_socket_address(b->source_address, &c->sources[0], err))
         return error_prefix(err, "upstream_bind_config.source_address.");
+    for (size_t i = 0; i < b->n_extra_source_addresses; i++) {
+        const Envoy__Config__Core__V3__ExtraSourceAddress *extra = b->extra_source_addresses[i];
+        if (!extra->address)
+            return error_set(err, ERR_INVALID,
+                             "upstream_bind_config.extra_source_addresses[%zu].address: required",
+                             i);
+        if (decode_socket_address(extra->address, &a, err))
+            return error_prefix(err, "upstream_bind_config.extra_source_addresses[%zu].address.",
+                                i);
+        add_source(c, &a);
+    }
+    for (size_t i = 0; i < b->n_additional_source_addresses; i++) {
+        if (decode_socket_address(b->additional_source_addresses[i], &a, err))
+            return error_prefix(err, "upstream_bind_config.additional_source_addresses[%zu].", i);
+        add_source(c, &a);
+    }
     return 0;
 }
 

@@ -15,6 +15,13 @@ struct conf_cluster *conf_cluster_create(const char *name)
     return c;
 }
 
+const struct addr *conf_cluster_source(const struct conf_cluster *c, const struct addr *to)
+{
+    if (!c->sources[0].len)
+        return NULL;
+    return &c->sources[c->sources[1].sa.sa_family == to->sa.sa_family];
+}
+
 static void fini_entry(struct conf_object *o)
 {
     struct conf_cluster_entry *e = container_of(o, struct conf_cluster_entry, object);

@@ -64,12 +64,13 @@ struct conf_cluster {
     } dns_family;
     uint32_t idle_timeout_ms;             /* of pooled connections; default 1 h, 0 none */
     uint32_t max_requests_per_connection; /* 0: no limit */
-    struct addr source;                   /* upstream_bind_config; len 0: none */
-    bool use_http_header;                 /* ORIGINAL_DST: x-envoy-original-dst-host */
-    uint16_t original_dst_port;           /* upstream_port_override; 0 none */
-    uint64_t buffer_limit;                /* per_connection_buffer_limit_bytes, default 1 MiB */
-    bool is_http2;                        /* hosts speak HTTP/2 without asking (prior knowledge) */
-    bool is_static;                       /* from the bootstrap, not from CDS */
+    struct addr sources[2]; /* upstream_bind_config: the address named first, then the first of the
+                               other family if there is one; len 0: none */
+    bool use_http_header;   /* ORIGINAL_DST: x-envoy-original-dst-host */
+    uint16_t original_dst_port; /* upstream_port_override; 0 none */
+    uint64_t buffer_limit;      /* per_connection_buffer_limit_bytes, default 1 MiB */
+    bool is_http2;              /* hosts speak HTTP/2 without asking (prior knowledge) */
+    bool is_static;             /* from the bootstrap, not from CDS */
 };
 
 /* What a snapshot holds for a cluster name. A new pair is made when either half changes. */
@@ -81,6 +82,9 @@ struct conf_cluster_entry {
 
 /* An empty one; inline_endpoints set in it is its reference. */
 struct conf_cluster *conf_cluster_create(const char *name);
+/* What connections to `to` are bound to, NULL for nothing. If no source address has its family,
+ * the first is given, so that the connection fails rather than leave from another address. */
+const struct addr *conf_cluster_source(const struct conf_cluster *c, const struct addr *to);
 
 /* Takes its own references. */
 struct conf_cluster_entry *conf_cluster_entry_create(struct conf_cluster *c,

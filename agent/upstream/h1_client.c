@@ -368,7 +368,7 @@ void h1_client_open(struct upstream_host *h)
     c->start_us = loop_now_us(cluster->loop);
     h1_parse_init(&c->parser, H1_RESPONSE);
     c->parser.headers_size_max = HEAD_MAX;
-    conn_init_connect(&c->conn, cluster->loop, &h->addr, conf->source.len ? &conf->source : NULL,
+    conn_init_connect(&c->conn, cluster->loop, &h->addr, conf_cluster_source(conf, &h->addr),
                       &client_ops);
     c->conn.high_water = conf->buffer_limit > IN_MIN ? conf->buffer_limit : IN_MIN;
     loop_timer_init(&c->timer, cluster->loop, on_timer);

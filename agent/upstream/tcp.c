@@ -71,7 +71,7 @@ int upstream_connect(struct upstream_tcp *u, struct upstream_cluster *c, struct 
     u->start_us = loop_now_us(c->loop);
     host->stats.cx_total++;
     host->stats.cx_active++;
-    conn_init_connect(&u->conn, c->loop, &host->addr, conf->source.len ? &conf->source : NULL,
+    conn_init_connect(&u->conn, c->loop, &host->addr, conf_cluster_source(conf, &host->addr),
                       &u->ops);
     u->conn.high_water = conf->buffer_limit;
     loop_timer_init(&u->connect_timer, c->loop, on_connect_timeout);

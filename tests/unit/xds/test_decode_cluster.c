@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -146,7 +147,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->idle_timeout_ms, 3600 * 1000);
     assert_int_equal(c->max_requests_per_connection, 0);
     assert_int_equal(c->buffer_limit, 1024 * 1024);
-    assert_int_equal(c->source.len, 0);
+    assert_int_equal(c->sources[0].len, 0);
     assert_null(c->inline_endpoints);
     assert_string_equal(c->eds_name, "");
     assert_false(c->is_http2);
@@ -190,11 +191,52 @@ static void test_original_dst(void **state)
         "max_requests_per_connection: 7}}}}");
     assert_int_equal(c->type, CONF_CLUSTER_ORIGINAL_DST);
     assert_int_equal(c->original_dst_port, 8080);
-    assert_string_equal(addr_format(&c->source, text), "127.0.0.6:0");
+    assert_string_equal(addr_format(&c->sources[0], text), "127.0.0.6:0");
     assert_int_equal(c->idle_timeout_ms, 300000);
     assert_int_equal(c->max_requests_per_connection, 7);
     assert_false(c->is_http2);
     conf_object_unref(c);
+}
+
+static const struct {
+    const char *name, *config, *v4, *v6; /* what connections of each family are bound to */
+} sources[] = {
+    {"none", "{}", "", ""},
+    {"IPv4 alone", "{source_address: {address: 127.0.0.6, port_value: 0}}", "127.0.0.6:0",
+     "127.0.0.6:0"},
+    {"both",
+     "{source_address: {address: 127.0.0.6, port_value: 0}, extra_source_addresses: "
+     "[{address: {address: 127.0.0.7, port_value: 0}}, {address: {address: '::6', port_value: 0}}, "
+     "{address: {address: '::7', port_value: 0}}]}",
+     "127.0.0.6:0", "[::6]:0"},
+    {"IPv6 first, older field",
+     "{source_address: {address: '::6', port_value: 0}, additional_source_addresses: "
+     "[{address: 127.0.0.6, port_value: 0}]}",
+     "127.0.0.6:0", "[::6]:0"},
+};
+
+static void check_source(const char *name, const struct conf_cluster *c, const char *to,
+                         const char *want)
+{
+    struct addr a;
+    char text[ADDR_TEXT_MAX] = "";
+    assert_int_equal(addr_from_ip(str_of(to), 80, &a, NULL), 0);
+    const struct addr *got = conf_cluster_source(c, &a);
+    if (strcmp(got ? addr_format(got, text) : "", want))
+        fail_msg("%s: to %s from '%s', not '%s'", name, to, text, want);
+}
+
+static void test_sources(void **state)
+{
+    (void)state;
+    char yaml[512];
+    for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+        snprintf(yaml, sizeof(yaml), "{name: c, upstream_bind_config: %s}", sources[i].config);
+        struct conf_cluster *c = decode_good(yaml);
+        check_source(sources[i].name, c, "10.0.0.1", sources[i].v4);
+        check_source(sources[i].name, c, "fd00::1", sources[i].v6);
+        conf_object_unref(c);
+    }
 }
 
 static void test_http2(void **state)
@@ -298,10 +340,15 @@ static void test_load_assignment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad),       cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_eds),       cmocka_unit_test(test_original_dst),
-        cmocka_unit_test(test_http2),     cmocka_unit_test(test_policies),
-        cmocka_unit_test(test_endpoints), cmocka_unit_test(test_load_assignment),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_eds),
+        cmocka_unit_test(test_original_dst),
+        cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_http2),
+        cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_load_assignment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
