@@ -132,21 +132,26 @@ static struct listener_chain *runtime_of(struct listener *l, const struct conf_f
     return &l->chains[c - l->conf->chains];
 }
 
+void listener_refuse(struct listener *l, int fd, const char *why)
+{
+    log_debug(LOG_CONN_HANDLER, "closing connection: %s on %s", why, l->conf->object.name);
+    stat_inc(l->stats.cx_total);
+    stat_inc(l->stats.cx_destroy);
+    close(fd);
+}
+
 void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
                    bool is_restored)
 {
     struct chain_match_input in = {
         .local = local, .remote = remote, .server_name = "", .transport_protocol = "raw_buffer"};
     const struct conf_filter_chain *found = chain_match(l->conf, &in);
-    stat_inc(l->stats.cx_total);
     if (!found) {
-        log_debug(LOG_CONN_HANDLER, "closing connection: no matching filter chain found on %s",
-                  l->conf->object.name);
         stat_inc(l->stats.no_filter_chain_match);
-        stat_inc(l->stats.cx_destroy);
-        close(fd);
+        listener_refuse(l, fd, "no matching filter chain found");
         return;
     }
+    stat_inc(l->stats.cx_total);
     struct listener_chain *c = runtime_of(l, found);
     if (c->hcm)
         http_session_start(l, c, fd, local, remote, is_restored);

@@ -74,6 +74,8 @@ struct listener *listener_create_with(struct conf_listener *conf, struct filter_
  * restored destination. */
 void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
                    bool is_restored);
+/* Closes the accepted descriptor and counts it; why goes to the log. */
+void listener_refuse(struct listener *l, int fd, const char *why);
 /* Drains; on_gone is called from the loop when the last connection is gone, and then the listener
  * frees itself. */
 void listener_drain(struct listener *l, void (*on_gone)(struct listener *l, void *arg), void *arg);

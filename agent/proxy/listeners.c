@@ -65,16 +65,36 @@ static struct listener *find_by_address(struct listeners *ls, const struct addr 
     return any;
 }
 
-static bool restore_destination(int fd, struct addr *local)
+static bool is_capturing(const struct listener *l)
+{
+    return l->conf->has_original_dst_filter || l->conf->use_original_dst;
+}
+
+/* Whether the connection meant another address than the socket's own. TPROXY leaves the
+ * destination as it was, so that the port tells; REDIRECT is undone. */
+static bool restore_destination(const struct listener *l, int fd, struct addr *local)
 {
     struct addr dst = {.len = sizeof(dst.ss)};
-    if (origdst_get(fd, &dst.ss, &dst.len))
-        return false;
-    addr_unmap(&dst);
-    if (addr_eq(&dst, local))
-        return false; /* not redirected: somebody called our own port */
-    *local = dst;
-    return true;
+    if (!origdst_get(fd, &dst.ss, &dst.len)) {
+        addr_unmap(&dst);
+        if (!addr_eq(&dst, local)) {
+            *local = dst;
+            return true;
+        }
+    }
+    return l->conf->transparent && addr_port(local) != addr_port(&l->conf->address);
+}
+
+/* Passing such a connection on would bring it back to us. */
+static bool is_own_port(struct listeners *ls, const struct addr *dst)
+{
+    list_for_each (it, &ls->acceptors) {
+        const struct acceptor *a = container_of(it, struct acceptor, node);
+        if (is_capturing(a->listener) && a->addr.sa.sa_family == dst->sa.sa_family &&
+            addr_port(&a->addr) == addr_port(dst))
+            return true;
+    }
+    return false;
 }
 
 static void handle_accepted(struct listeners *ls, struct listener *l, int fd, struct addr *remote)
@@ -84,8 +104,12 @@ static void handle_accepted(struct listeners *ls, struct listener *l, int fd, st
     sock_local(fd, &local);
     addr_unmap(&local);
     addr_unmap(remote);
-    if (l->conf->has_original_dst_filter || l->conf->use_original_dst)
-        is_restored = restore_destination(fd, &local);
+    if (is_capturing(l))
+        is_restored = restore_destination(l, fd, &local);
+    if (is_restored && is_own_port(ls, &local)) {
+        listener_refuse(l, fd, "the original destination is a port of the proxy");
+        return;
+    }
     if (l->conf->use_original_dst && is_restored) {
         struct listener *to = find_by_address(ls, &local);
         if (to) /* once only: the listener found does not hand over again */
