@@ -130,6 +130,8 @@ void buf_move(struct buf *dst, struct buf *src)
 
 void buf_move_n(struct buf *dst, struct buf *src, size_t n)
 {
+    if (!n)
+        return;
     buf_add(dst, src->mem + src->off, n);
     buf_consume(src, n);
 }

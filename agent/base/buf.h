@@ -18,7 +18,7 @@ struct buf {
 
 static inline char *buf_head(const struct buf *b)
 {
-    return b->mem + b->off;
+    return b->mem ? b->mem + b->off : NULL;
 }
 
 static inline struct str buf_str(const struct buf *b)
