@@ -26,9 +26,21 @@ static void close_now(struct h1_conn *h)
     conn_close(&h->conn);
 }
 
+/* A peer that still takes bytes gets its time anew, as in Envoy. */
+static void start_linger(struct h1_conn *h, uint32_t ms)
+{
+    h->linger_tx_bytes = h->conn.tx_bytes;
+    loop_timer_start(&h->linger_timer, ms);
+}
+
 static void on_linger(struct loop_timer *t)
 {
-    close_now(container_of(t, struct h1_conn, linger_timer));
+    struct h1_conn *h = container_of(t, struct h1_conn, linger_timer);
+    uint32_t ms = h->hcm->conf->delayed_close_timeout_ms;
+    if (h->conn.tx_bytes != h->linger_tx_bytes)
+        start_linger(h, ms ? ms : 1000);
+    else
+        close_now(h);
 }
 
 /* Sends what is left and FIN, then waits a little for the peer to close, so that unread request
@@ -45,7 +57,7 @@ static void close_gracefully(struct h1_conn *h)
     if (h->conn.is_eof || !ms)
         conn_close_after_flush(&h->conn);
     else
-        loop_timer_start(&h->linger_timer, ms);
+        start_linger(h, ms);
 }
 
 /* The response is not whole: what there is of it goes out, without the end of its framing. */
@@ -56,7 +68,7 @@ static void close_cut(struct h1_conn *h)
     loop_timer_stop(&h->idle_timer);
     conn_close_after_flush(&h->conn);
     if (conn_is_open(&h->conn))
-        loop_timer_start(&h->linger_timer, ms ? ms : 1000);
+        start_linger(h, ms ? ms : 1000);
 }
 
 static void flush_later(struct h1_conn *h)

@@ -23,6 +23,7 @@ struct h1_conn {
     uint32_t requests;
     uint64_t start_us;
     struct loop_timer idle_timer, head_timer, linger_timer;
+    uint64_t linger_tx_bytes; /* what was sent when linger_timer started */
     struct loop_task flush_task, free_task;
     /* The connection is gone; the owner frees it (from the loop). */
     void (*on_end)(struct h1_conn *h);
