@@ -26,6 +26,13 @@ static void on_change(const struct pwasm_vm *vm, uint32_t type)
         c->ops->on_route_change(c);
 }
 
+/* Only what ends a response: an interim status in its place would shift all responses behind. */
+static bool is_final_status(struct str value)
+{
+    uint64_t code;
+    return str_to_u64(value, 999, &code) && code >= 200;
+}
+
 typedef void change_fn(struct headers *h, struct str name, struct str value);
 
 static int32_t change(struct pwasm_vm *vm, uint32_t type, struct str name, struct str value,
@@ -42,7 +49,8 @@ static int32_t change(struct pwasm_vm *vm, uint32_t type, struct str name, struc
     for (size_t i = 0; i < name.n; i++)
         lower[i] = str_lower(name.p[i]);
     name.p = lower;
-    bool is_header = pairs_is_header(name, value);
+    bool is_header =
+        pairs_is_header(name, value) && (!str_is(name, ":status") || is_final_status(value));
     if (is_header)
         fn(h, name, value);
     if (lower != small)
@@ -136,9 +144,13 @@ static int32_t proxy_set_header_map_pairs(void *unused, int32_t type, int32_t pt
     struct headers *h = changeable(vm, (uint32_t)type);
     if (!h)
         return PWASM_BAD_ARGUMENT;
+    unsigned status = headers_status(h);
     headers_clear(h);
     if (!pairs_decode(bytes, h))
         log_debug(LOG_WASM, "Plugin %s: a malformed header map counts as empty", vm->conf->name);
+    struct str code = headers_get(h, HDR_STATUS);
+    if (code.p && !is_final_status(code) && headers_status(h) != status)
+        headers_remove_id(h, HDR_STATUS);
     on_change(vm, (uint32_t)type);
     return PWASM_OK;
 }

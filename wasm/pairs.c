@@ -53,6 +53,9 @@ bool pairs_is_header(struct str name, struct str value)
         return header_name_is_valid(name) && header_value_is_valid(value);
     if (!is_pseudo_name(name))
         return false;
+    /* A request cannot become a tunnel on its way. */
+    if (str_is(name, ":method") && (!header_name_is_valid(value) || str_is(value, "CONNECT")))
+        return false;
     for (size_t i = 0; i < value.n; i++)
         if ((unsigned char)value.p[i] <= ' ' || value.p[i] == 0x7f)
             return false;

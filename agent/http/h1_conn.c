@@ -106,13 +106,32 @@ static void restart_idle(struct h1_conn *h)
 
 /* ---- codec side of a stream ---- */
 
+/* A filter may have left a content-length that is no number, or several: none counts then. */
+static bool take_length(struct headers *r, uint64_t *length_r)
+{
+    const struct header *found = headers_find(r, HDR_CONTENT_LENGTH);
+    if (!found)
+        return false;
+    bool ok = str_to_u64(header_value(r, found), INT64_MAX, length_r);
+    for (const struct header *e = found + 1; ok && e < r->v + r->n; e++)
+        ok = e->id != HDR_CONTENT_LENGTH;
+    if (!ok)
+        headers_remove_id(r, HDR_CONTENT_LENGTH);
+    return ok;
+}
+
 static void add_framing(struct h1_conn *h, struct stream *s, bool end)
 {
     struct headers *r = &s->resp;
     unsigned status = s->info.status;
     h->resp_chunked = false;
     h->resp_no_body = s->is_head || status == 204 || status == 304 || status < 200;
-    bool has_length = headers_find(r, HDR_CONTENT_LENGTH) != NULL;
+    bool has_length = take_length(r, &h->resp_left);
+    h->resp_has_length = has_length && !h->resp_no_body;
+    if (h->resp_has_length && end && h->resp_left) {
+        headers_set_id(r, HDR_CONTENT_LENGTH, STR("0"));
+        h->resp_left = 0;
+    }
     if (status == 204 || status < 200) {
         if (has_length)
             headers_remove_id(r, HDR_CONTENT_LENGTH);
@@ -159,9 +178,27 @@ static void send_headers(struct stream *s, bool end)
     flush_later(h);
 }
 
+/* The body is what content-length promised: more of it would be read as the next response, and
+ * with less the client would wait for the rest. */
+static void keep_promise(struct h1_conn *h, struct buf *data, bool end)
+{
+    if (data->len > h->resp_left) {
+        struct buf kept = {0};
+        buf_move_n(&kept, data, h->resp_left);
+        buf_fini(data);
+        *data = kept;
+        h->close_after = true;
+    }
+    h->resp_left -= data->len;
+    if (end && h->resp_left)
+        h->is_aborted = true;
+}
+
 static void send_body(struct stream *s, struct buf *data, bool end)
 {
     struct h1_conn *h = of_stream(s);
+    if (h->resp_has_length)
+        keep_promise(h, data, end);
     if (h->resp_no_body) {
         buf_fini(data);
     } else if (h->resp_chunked) {
@@ -178,6 +215,8 @@ static void send_body(struct stream *s, struct buf *data, bool end)
 static void send_trailers(struct stream *s)
 {
     struct h1_conn *h = of_stream(s);
+    if (h->resp_has_length && h->resp_left)
+        h->is_aborted = true;
     if (h->resp_chunked) /* trailers are off by default, as in Envoy */
         h1_write_last_chunk(&h->conn.out, NULL);
     flush_later(h);

@@ -20,6 +20,8 @@ struct h1_conn {
     struct headers head;   /* being parsed */
     bool resp_chunked, resp_no_body, close_after, is_lingering, is_continue_pending;
     bool is_read_disabled, is_aborted, is_in_data, is_stream_held;
+    bool resp_has_length; /* content-length says how much body goes out */
+    uint64_t resp_left;   /* of it */
     uint32_t requests;
     uint64_t start_us;
     struct loop_timer idle_timer, head_timer, linger_timer;
