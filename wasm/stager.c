@@ -135,6 +135,9 @@ static int start_thread(struct stager *s)
 {
     sigset_t all, old;
     sigfillset(&all);
+    /* A plugin that starts may read outside its memory; a blocked fault would end the process. */
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);

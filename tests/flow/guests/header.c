@@ -32,6 +32,13 @@ EXPORT(proxy_on_vm_start) uint32_t on_vm_start(uint32_t root, uint32_t n)
 
 static char greeting[64] = VERSION;
 static uint32_t greeting_n = sizeof(VERSION) - 1;
+static volatile uint32_t sink;
+
+/* The address is not constant, for the engine would see it beforehand. */
+static void write_outside(void)
+{
+    *(volatile char *)(0xfffff000u + sink) = 1;
+}
 
 EXPORT(proxy_on_configure) uint32_t on_configure(uint32_t root, uint32_t n)
 {
@@ -41,6 +48,8 @@ EXPORT(proxy_on_configure) uint32_t on_configure(uint32_t root, uint32_t n)
         memcpy(greeting, p, len);
         greeting_n = len;
     }
+    if (n == 3 && !memcmp(greeting, "oob", 3))
+        write_outside();
     return !(n == 4 && !memcmp(greeting, "fail", 4));
 }
 EXPORT(proxy_on_context_create) void on_create(uint32_t id, uint32_t parent) {}
@@ -52,8 +61,6 @@ static int does(const char *what)
     return get_header(0, "x-do", 4, &v, &n) == 0 && n == strlen(what) && !memcmp(v, what, n);
 }
 
-static volatile uint32_t sink;
-
 EXPORT(proxy_on_request_headers) uint32_t on_request(uint32_t id, uint32_t n, uint32_t end)
 {
     if (does("trap"))
@@ -62,7 +69,7 @@ EXPORT(proxy_on_request_headers) uint32_t on_request(uint32_t id, uint32_t n, ui
         for (;;)
             sink++;
     if (does("oob"))
-        *(volatile char *)0xfffffff0u = 1;
+        write_outside();
     if (does("reply"))
         reply(418, "teapot", 6, "short", 5, 0, 0, -1);
     add_header(0, "x-from-plugin", 13, "yes", 3);
