@@ -228,12 +228,22 @@ static enum hdr id_of(struct str name)
     return header_id((struct str){lower, name.n});
 }
 
-static struct header *find(const struct headers *h, enum hdr id, struct str name)
+static struct header *find_id(const struct headers *h, enum hdr id)
 {
-    if (id != HDR_OTHER && !(h->present >> id & 1))
+    if (!(h->present >> id & 1))
         return NULL;
     for (size_t i = 0; i < h->n; i++)
-        if (is_named(h, &h->v[i], id, name))
+        if (h->v[i].id == id)
+            return &h->v[i];
+    return NULL;
+}
+
+static struct header *find(const struct headers *h, enum hdr id, struct str name)
+{
+    if (id != HDR_OTHER)
+        return find_id(h, id);
+    for (size_t i = 0; i < h->n; i++)
+        if (h->v[i].name_len == name.n && is_named(h, &h->v[i], id, name))
             return &h->v[i];
     return NULL;
 }
@@ -278,13 +288,13 @@ size_t headers_remove(struct headers *h, struct str name)
 
 size_t headers_remove_id(struct headers *h, enum hdr id)
 {
-    return remove_all(h, id, header_id_name(id));
+    return h->present >> id & 1 ? remove_all(h, id, header_id_name(id)) : 0;
 }
 
 void headers_move_last(struct headers *h, enum hdr id)
 {
     const struct header *last = &h->v[h->n - 1];
-    struct header *to = find(h, id, STR_NULL);
+    struct header *to = find_id(h, id);
     h->live -= to->value_len + last->name_len;
     to->value_off = last->value_off;
     to->value_len = last->value_len;
@@ -295,7 +305,8 @@ void headers_move_last(struct headers *h, enum hdr id)
 
 const struct header *headers_find(const struct headers *h, enum hdr id)
 {
-    return find(h, id, header_id_name(id));
+    assert(id != HDR_OTHER);
+    return find_id(h, id);
 }
 
 const struct header *headers_find_name(const struct headers *h, struct str name)
@@ -310,7 +321,7 @@ static struct str value_or_null(const struct headers *h, const struct header *e)
 
 struct str headers_get(const struct headers *h, enum hdr id)
 {
-    return value_or_null(h, headers_find(h, id));
+    return value_or_null(h, find_id(h, id));
 }
 
 struct str headers_get_name(const struct headers *h, struct str name)
@@ -330,6 +341,14 @@ bool header_value_is_valid(struct str value)
 
 unsigned headers_status(const struct headers *h)
 {
-    uint64_t status;
-    return str_to_u64(headers_get(h, HDR_STATUS), 999, &status) ? (unsigned)status : 0;
+    struct str text = headers_get(h, HDR_STATUS);
+    unsigned status = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9')
+            return 0;
+        status = status * 10 + (unsigned)(text.p[i] - '0');
+        if (status > 999)
+            return 0;
+    }
+    return status;
 }
