@@ -10,7 +10,8 @@ from lib import (Client, Origin, Remora, cluster, contextlib, equal, free_port, 
                  matches, reply, route, tcp_proxy, wait_for)
 
 
-def filter_config(module, root_id, configuration=None, network=False):
+def filter_config(module, root_id, configuration="-", network=False):
+    # Never without a configuration, for AssemblyScript's SDK does not initialize the empty one.
     conf = plugin(module, name=root_id, configuration=configuration, network=network)
     conf["config"]["root_id"] = root_id
     return {"name": root_id, "typed_config": conf}
