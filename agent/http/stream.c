@@ -179,6 +179,10 @@ void stream_send_headers(struct stream *s, bool end)
     hcm_response_headers(s);
     s->resp_started = true;
     s->info.status = headers_status(&s->resp);
+    if (s->info.status < 100) { /* a filter broke it */
+        s->info.status = 500;
+        headers_set_id(&s->resp, HDR_STATUS, STR("500"));
+    }
     s->info.resp_first_us = loop_now_us(s->loop);
     touch(s);
     if (end)
