@@ -110,6 +110,17 @@ static void trace_call(const char *name, const int32_t *args, unsigned n)
     log_trace(LOG_WASM, "[host->vm] %s(%s)", name, text);
 }
 
+enum { CALL_DEADLINE_MS = 100, START_DEADLINE_MS = 5000 };
+
+uint64_t pwasm_deadline_ns(const struct pwasm_vm *vm)
+{
+    bool is_start = vm->state == PWASM_STARTING;
+    uint64_t ms = is_start ? vm->conf->start_deadline_ms : vm->conf->call_deadline_ms;
+    if (!ms)
+        ms = is_start ? START_DEADLINE_MS : CALL_DEADLINE_MS;
+    return ms * 1000000;
+}
+
 bool pwasm_vm_call_func(struct pwasm_vm *vm, struct vm_func *f, const char *name,
                         const int32_t *args, unsigned n, int32_t *result_r, uint64_t deadline_ns)
 {
@@ -137,10 +148,8 @@ bool pwasm_vm_call(struct pwasm_vm *vm, struct pwasm_context *c, enum pwasm_expo
     if (!vm->exports[e])
         return true;
     vm->current = c;
-    uint64_t ms =
-        vm->state == PWASM_STARTING ? vm->conf->start_deadline_ms : vm->conf->call_deadline_ms;
     bool ok = pwasm_vm_call_func(vm, vm->exports[e], export_names[e], args, vm->export_params[e],
-                                 result_r, ms * 1000000);
+                                 result_r, pwasm_deadline_ns(vm));
     vm->current = &vm->root;
     if (__builtin_expect(vm->actions != NULL, 0))
         pwasm_actions_run(vm);

@@ -39,6 +39,20 @@ static int32_t proxy_set_shared_data(void *unused, int32_t key, int32_t key_n, i
     return (int32_t)shared_set(vm->shared, k, v, (uint32_t)cas);
 }
 
+/* While the plugin starts another VM may be the consumer, and stays it until this one serves. */
+static void consume(struct pwasm_vm *vm, uint32_t id)
+{
+    if (vm->worker) {
+        shared_queue_consume(id, vm->serial, vm->worker);
+        return;
+    }
+    for (size_t i = 0; i < vm->queues_n; i++)
+        if (vm->queues[i] == id)
+            return;
+    mem_grow((void **)&vm->queues, &vm->queues_cap, vm->queues_n + 1, sizeof(*vm->queues));
+    vm->queues[vm->queues_n++] = id;
+}
+
 static int32_t proxy_register_shared_queue(void *unused, int32_t name, int32_t name_n,
                                            int32_t out_id)
 {
@@ -48,7 +62,9 @@ static int32_t proxy_register_shared_queue(void *unused, int32_t name, int32_t n
     uint32_t id = 0;
     if (!guest_str(name, name_n, &s) || !guest_put_u32(out_id, 0))
         return PWASM_INVALID_MEMORY;
-    enum pwasm_status st = shared_queue_register(vm->shared, s, vm->serial, vm->worker, &id);
+    enum pwasm_status st = shared_queue_register(vm->shared, s, &id);
+    if (st == PWASM_OK)
+        consume(vm, id);
     guest_put_u32(out_id, id);
     return (int32_t)st;
 }

@@ -118,7 +118,7 @@ static int call_start(struct pwasm_vm *vm, const char *name, const char *sig, bo
         return bad_signature(name, sig, f, err);
     int32_t args[2] = {0, 0}, result;
     if (!pwasm_vm_call_func(vm, f, name, args, (unsigned)strcspn(sig, ":"), &result,
-                            vm->conf->start_deadline_ms * UINT64_C(1000000)))
+                            pwasm_deadline_ns(vm)))
         return trapped(vm, name, err);
     return 0;
 }
@@ -169,8 +169,7 @@ static int start(struct pwasm_vm *vm, struct vm_module *module, struct error *er
 {
     vm->in_start = true;
     vm->is_gated = true;
-    int rc = vm_inst_create(vm->vm, module, vm, vm->conf->start_deadline_ms * UINT64_C(1000000),
-                            &vm->inst, err);
+    int rc = vm_inst_create(vm->vm, module, vm, pwasm_deadline_ns(vm), &vm->inst, err);
     if (!rc)
         rc = pwasm_vm_resolve(vm, err);
     if (!rc)
@@ -246,6 +245,7 @@ void pwasm_vm_destroy(struct pwasm_vm **vm_at)
     pwasm_contexts_fini(vm);
     mem_free(vm->out.p);
     hash_fini(&vm->declared);
+    mem_free(vm->queues);
     sbuf_fini(&vm->stdio[0]);
     sbuf_fini(&vm->stdio[1]);
     mem_free(vm->log_prefix);

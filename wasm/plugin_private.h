@@ -60,7 +60,9 @@ struct pwasm_vm {
     struct pwasm_metric **metrics;
     size_t metrics_n, metrics_cap;
     struct shared_vm *shared; /* shared data of its vm_id */
-    struct hash declared;     /* properties by declare_property: name -> PROPERTY_x */
+    uint32_t *queues;         /* registered at start: consumed once it is installed */
+    size_t queues_n, queues_cap;
+    struct hash declared; /* properties by declare_property: name -> PROPERTY_x */
     uint64_t log_second;
     uint32_t log_lines, log_dropped;
     char *log_prefix, *root_log_prefix;
@@ -107,6 +109,8 @@ bool pwasm_context_open(struct pwasm_vm *vm, const struct pwasm_stream_ops *ops,
 /* Calls an export on behalf of c and runs the actions it asked for. */
 bool pwasm_vm_call(struct pwasm_vm *vm, struct pwasm_context *c, enum pwasm_export e,
                    const int32_t *args, int32_t *result_r);
+/* CPU time of the next call, by the plugin's configuration; never 0. */
+uint64_t pwasm_deadline_ns(const struct pwasm_vm *vm);
 /* Any function without result checks; `name` for texts. Used at start. */
 bool pwasm_vm_call_func(struct pwasm_vm *vm, struct vm_func *f, const char *name,
                         const int32_t *args, unsigned n, int32_t *result_r, uint64_t deadline_ns);

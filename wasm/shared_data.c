@@ -25,8 +25,8 @@ struct queue {
     struct list items;
     size_t items_n;
     uint64_t consumer;           /* 0: nobody */
-    struct pwasm_worker *worker; /* where the consumer stands; NULL: not there yet */
-    size_t untold;               /* items that came meanwhile */
+    struct pwasm_worker *worker; /* where the consumer stands; NULL: there is none */
+    size_t untold;               /* items that came while there was none */
 };
 
 struct shared_vm {
@@ -183,18 +183,14 @@ static struct queue *create_queue_locked(struct shared_vm *vm, struct str name)
     return q;
 }
 
-enum pwasm_status shared_queue_register(struct shared_vm *vm, struct str name, uint64_t consumer,
-                                        struct pwasm_worker *worker, uint32_t *id_r)
+enum pwasm_status shared_queue_register(struct shared_vm *vm, struct str name, uint32_t *id_r)
 {
     pthread_mutex_lock(&lock);
     struct queue *q = hash_find(&vm->queues, name);
     if (!q)
         q = create_queue_locked(vm, name);
-    if (q) {
-        q->consumer = consumer;
-        q->worker = worker;
+    if (q)
         *id_r = q->id;
-    }
     pthread_mutex_unlock(&lock);
     return q ? PWASM_OK : PWASM_INTERNAL_FAILURE;
 }
@@ -259,14 +255,13 @@ enum pwasm_status shared_queue_take(uint32_t id, struct sbuf *bytes)
     return st;
 }
 
-void shared_vm_set_worker(uint64_t consumer, struct pwasm_worker *w)
+void shared_queue_consume(uint32_t id, uint64_t consumer, struct pwasm_worker *worker)
 {
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < queues_n; i++) {
-        struct queue *q = queues[i];
-        if (!q || q->consumer != consumer)
-            continue;
-        q->worker = w;
+    struct queue *q = find_locked(id);
+    if (q) {
+        q->consumer = consumer;
+        q->worker = worker;
         tell_locked(q, q->untold < q->items_n ? q->untold : q->items_n);
         q->untold = 0;
     }

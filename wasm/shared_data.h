@@ -26,15 +26,15 @@ enum pwasm_status shared_get(struct shared_vm *vm, struct str key, struct sbuf *
 /* cas 0: no comparison. INTERNAL_FAILURE: over the limits. */
 enum pwasm_status shared_set(struct shared_vm *vm, struct str key, struct str value, uint32_t cas);
 
-/* consumer: the serial of the VM whose root context is told of each item. */
-enum pwasm_status shared_queue_register(struct shared_vm *vm, struct str name, uint64_t consumer,
-                                        struct pwasm_worker *worker, uint32_t *id_r);
+/* Finds or makes the queue; shared_queue_consume says who is told of its items. */
+enum pwasm_status shared_queue_register(struct shared_vm *vm, struct str name, uint32_t *id_r);
+/* consumer: the serial of the VM whose root context is told of each item from now on, also of
+ * those that nobody was told of yet; it stands on this worker. */
+void shared_queue_consume(uint32_t id, uint64_t consumer, struct pwasm_worker *worker);
 enum pwasm_status shared_queue_resolve(struct str vm_id, struct str name, uint32_t *id_r);
 enum pwasm_status shared_queue_add(uint32_t id, struct str item);
 enum pwasm_status shared_queue_take(uint32_t id, struct sbuf *item);
 
-/* A consumer that registered while it was started stands on this worker now. */
-void shared_vm_set_worker(uint64_t consumer, struct pwasm_worker *w);
 /* It is gone: nobody is told until another one registers. */
 void shared_vm_forget_consumer(uint64_t consumer);
 

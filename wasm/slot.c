@@ -298,7 +298,8 @@ static void install(struct pwasm_slot *slot, struct pwasm_vm *vm)
     if (vm->tick_ms)
         loop_timer_start(&vm->tick, vm->tick_ms);
     pwasm_callouts_start_queued(vm);
-    shared_vm_set_worker(vm->serial, w);
+    for (size_t i = 0; i < vm->queues_n; i++)
+        shared_queue_consume(vm->queues[i], vm->serial, w);
 }
 
 void pwasm_slot_install(struct pwasm_worker *w, const char *name, struct pwasm_vm *vm, bool closed)

@@ -336,6 +336,33 @@ static void test_queue_tells_its_consumer(void **state)
     fake_fini(&f);
 }
 
+/* A successor that does not come up leaves the queue to the one that serves; one that does takes
+ * it over with what nobody was told of. */
+static void test_queue_changes_its_consumer(void **state)
+{
+    (void)state;
+    struct plugin_want first = {.config = "configure queue jobs2\nreq resolve vm jobs2\nreq enq a\n"
+                                          "on_queue deq\non_queue metric 0 first_told\non_queue "
+                                          "incr 1"};
+    struct plugin_want bad = {.config = "configure queue jobs2\nconfigure trap"};
+    struct plugin_want second = {.config = "configure queue jobs2\non_queue deq\non_queue metric 0 "
+                                           "second_told\non_queue incr 1"};
+    struct fake_stream f;
+    harness_install(&first);
+    fake_enter(&f);
+    assert_null(harness_vm(&bad));
+    fake_call(&f, PWASM_ON_REQUEST_HEADERS);
+    harness_run(5);
+    assert_int_equal(stat_read("wasmcustom.first_told"), 1);
+    harness_install(&second);
+    fake_call(&f, PWASM_ON_REQUEST_HEADERS);
+    harness_run(5);
+    assert_int_equal(stat_read("wasmcustom.first_told"), 1);
+    assert_int_equal(stat_read("wasmcustom.second_told"), 1);
+    fake_close(&f, true);
+    fake_fini(&f);
+}
+
 /* ---- bounds and rights ---- */
 
 static void test_capabilities(void **state)
@@ -397,6 +424,7 @@ int main(int argc, char **argv)
         T(call_after_stream),
         T(call_at_start),
         T(queue_tells_its_consumer),
+        T(queue_changes_its_consumer),
         T(capabilities),
         T(context_churn),
     };
