@@ -48,9 +48,21 @@ def key(folder):
     return h.hexdigest()[:12]
 
 
+refusals = {}
+
+
 def built(name, build, source=None, suffix=".wasm"):
     """Path of what build(work folder with a copy of the sources, path to make) made."""
-    source = source or os.path.join(HERE, "plugins", name)
+    if name in refusals:
+        raise refusals[name]
+    try:
+        return find_or_build(build, source or os.path.join(HERE, "plugins", name), name, suffix)
+    except Exception as e:
+        refusals[name] = e
+        raise
+
+
+def find_or_build(build, source, name, suffix):
     out = os.path.join(CACHE, "%s-%s%s" % (name, key(source), suffix))
     if not os.path.exists(out):
         # With the key, so that what was fetched for other versions does not get in.
@@ -91,11 +103,14 @@ def rust():
 
 
 def go_modules(work):
+    """An old Go, unlike one since 1.21, does not refuse a module for newer ones by itself."""
+    call("go", ["sh", "-c", "go version | grep -q ' go1[.][2-9][0-9]' || { go version; exit 1; }"],
+         work, GO_ENV)
     call("go modules", ["go", "mod", "download"], work, GO_ENV)
 
 
 def go():
-    """Reactors for Wasm need Go 1.24."""
+    """Reactors for Wasm need Go 1.24, as go.mod says."""
     def build(work, out):
         go_modules(work)
         compile_it("the Go plugin", ["go", "build", "-buildmode=c-shared", "-o", out, "."], work,
