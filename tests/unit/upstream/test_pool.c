@@ -11,7 +11,8 @@
 
 static bool has(const struct buf *b, const char *text)
 {
-    return b->len && memmem(buf_head(b), b->len, text, strlen(text));
+    const char *head = buf_head(b);
+    return head && memmem(head, b->len, text, strlen(text));
 }
 
 /* ---- one exchange of each kind ---- */
