@@ -11,6 +11,7 @@ struct wasm_session {
     struct pwasm_context context;
     struct net_filter *f;
     bool is_failed; /* closed because the plugin failed */
+    bool is_closed; /* the client's connection is gone: nothing can go on */
     bool is_stopped_in_new;
     bool upstream_close_told;
     struct arena arena;
@@ -28,7 +29,7 @@ static struct wasm_session *of_context(struct pwasm_context *c)
 static void go_on(struct pwasm_context *c, enum pwasm_stream which)
 {
     struct wasm_session *ws = of_context(c);
-    if (which != PWASM_DOWNSTREAM)
+    if (which != PWASM_DOWNSTREAM || ws->is_closed)
         return;
     ws->is_stopped_in_new = false;
     net_filter_continue(ws->f, false);
@@ -36,7 +37,10 @@ static void go_on(struct pwasm_context *c, enum pwasm_stream which)
 
 static void close_session(struct pwasm_context *c, enum pwasm_stream which)
 {
-    struct net_filter *f = of_context(c)->f;
+    struct wasm_session *ws = of_context(c);
+    struct net_filter *f = ws->f;
+    if (ws->is_closed)
+        return;
     if (which == PWASM_DOWNSTREAM)
         f->session_ops->close(f, false, "wasm_downstream_close");
     else if (which == PWASM_UPSTREAM)
@@ -77,7 +81,7 @@ static void on_route_change(struct pwasm_context *c)
 
 static void fail(struct wasm_session *ws)
 {
-    if (ws->is_failed)
+    if (ws->is_failed || ws->is_closed)
         return;
     ws->is_failed = true;
     ws->f->session_ops->close(ws->f, false, "wasm_fail_stream");
@@ -92,6 +96,8 @@ static void on_vm_failed(struct pwasm_context *c)
 {
     struct wasm_session *ws = of_context(c);
     struct net_filter *f = ws->f;
+    if (ws->is_closed)
+        return;
     if (!ws->is_stopped_in_new && !f->is_stopped[FROM_CLIENT] && !f->is_stopped[TO_CLIENT])
         return; /* its next callback, if there is one, finds out */
     if (!is_open_policy(ws)) {
@@ -222,6 +228,7 @@ static void on_downstream_close(struct net_filter *f, bool by_remote)
 {
     struct wasm_session *ws = f->state;
     uint32_t result;
+    ws->is_closed = true;
     if (pwasm_context_is_open(&ws->context))
         pwasm_context_call(&ws->context, PWASM_ON_DOWNSTREAM_CLOSE,
                            by_remote ? PEER_REMOTE : PEER_LOCAL, 0, &result);
@@ -236,6 +243,7 @@ static void on_upstream_close(struct net_filter *f, bool by_remote)
 static void on_complete(struct net_filter *f)
 {
     struct wasm_session *ws = f->state;
+    ws->is_closed = true;
     memset(ws->context.buffers, 0, sizeof(ws->context.buffers));
     pwasm_context_close(&ws->context, false);
 }
