@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/mem.h"
@@ -384,6 +385,60 @@ static void test_capabilities(void **state)
     fake_fini(&f);
 }
 
+static void test_metrics_are_bounded(void **state)
+{
+    (void)state;
+    struct sbuf script = {0};
+    struct fake_stream f;
+    for (int i = 0; i < PWASM_METRICS_MAX; i++)
+        sbuf_printf(&script, "req metric 0 bound_%d\n", i);
+    sbuf_addz(&script, "req show 0\nreq mget\nreq metric 0 one_more");
+    struct plugin_want want = {.config = script.p, .deadline_ms = 5000};
+    harness_install(&want);
+    fake_enter(&f);
+    assert_int_equal(fake_call(&f, PWASM_ON_REQUEST_HEADERS), 0);
+    assert_string_equal(harness_out(), "mget=0:0;metric=10;");
+    fake_close(&f, true);
+    fake_fini(&f);
+    sbuf_fini(&script);
+}
+
+static unsigned count_lines(FILE *f, const char *text)
+{
+    char line[4096];
+    unsigned n = 0;
+    rewind(f);
+    while (fgets(line, sizeof(line), f))
+        n += strstr(line, text) != NULL;
+    return n;
+}
+
+static void test_log_lines_are_bounded(void **state)
+{
+    (void)state;
+    struct sbuf script = {0};
+    struct fake_stream f;
+    for (int i = 0; i < 3000; i++)
+        sbuf_addz(&script, "req log 2 flood\n");
+    struct plugin_want want = {.config = script.p, .deadline_ms = 5000};
+    FILE *log = tmpfile();
+    int old = dup(2);
+    harness_install(&want);
+    fake_enter(&f);
+    dup2(fileno(log), 2);
+    int answer = fake_call(&f, PWASM_ON_REQUEST_HEADERS);
+    dup2(old, 2);
+    close(old);
+    assert_int_equal(answer, 0);
+    /* The second may turn once in between, or more often on a slow machine. */
+    unsigned n = count_lines(log, "wasm log my_plugin my_root vm: flood");
+    assert_true(n >= PWASM_LOG_LINES_MAX && n < 3000);
+    fclose(log);
+    fake_close(&f, true);
+    fake_fini(&f);
+    sbuf_fini(&script);
+}
+
 enum { CHURN = 20000 };
 
 static void test_context_churn(void **state)
@@ -426,6 +481,8 @@ int main(int argc, char **argv)
         T(queue_tells_its_consumer),
         T(queue_changes_its_consumer),
         T(capabilities),
+        T(metrics_are_bounded),
+        T(log_lines_are_bounded),
         T(context_churn),
     };
     if (argc < 2)
