@@ -278,9 +278,30 @@ static void on_up_eof(struct conn *c)
         end_both(s);
 }
 
+static void connect_upstream(struct tcp_session *s);
+
+/* Another host is tried up to max_connect_attempts times; true when one is. */
+static bool try_again(struct tcp_session *s)
+{
+    if (!conn_is_open(&s->conn))
+        return false;
+    if (s->info.attempts >= s->conf->max_connect_attempts) {
+        s->info.flags |= FLAG_UPSTREAM_RETRY_LIMIT_EXCEEDED;
+        upstream_count_attempts_exceeded(s->up.cluster);
+        return false;
+    }
+    upstream_host_unref(s->up.host);
+    s->up.host = NULL;
+    s->has_upstream = false;
+    connect_upstream(s);
+    return true;
+}
+
 static void on_up_close(struct conn *c)
 {
     struct tcp_session *s = of_up(c);
+    if (c->cause == CONN_CONNECT_FAILED && try_again(s))
+        return;
     s->is_up_closed = true;
     if (c->cause == CONN_CONNECT_FAILED) {
         s->info.flags |= FLAG_UPSTREAM_CONNECTION_FAILURE;

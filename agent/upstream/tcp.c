@@ -53,6 +53,11 @@ static void on_connect_timeout(struct loop_timer *t)
     conn_close(&u->conn);
 }
 
+void upstream_count_attempts_exceeded(struct upstream_cluster *c)
+{
+    stat_inc(c->stats.upstream_cx_connect_attempts_exceeded);
+}
+
 int upstream_connect(struct upstream_tcp *u, struct upstream_cluster *c, struct upstream_host *host,
                      const struct conn_ops *ops)
 {

@@ -126,6 +126,9 @@ void upstream_record_time(struct upstream_cluster *c, uint64_t time_ms);
 /* The route's timeout struck while r was in progress. */
 void upstream_count_timeout(struct upstream_cluster *c, struct upstream_host *h);
 
+/* No host of c let a TCP session in. */
+void upstream_count_attempts_exceeded(struct upstream_cluster *c);
+
 /* ---- TCP ---- */
 /* A connection of its own to host; ops are the caller's and the connection is the caller's to
  * close. Limits and stats of the cluster apply; on_connected or on_close follows

@@ -30,6 +30,7 @@ struct upstreams {
     X(bind_errors)                                 \
     X(lb_healthy_panic)                            \
     X(original_dst_host_invalid)                   \
+    X(upstream_cx_connect_attempts_exceeded)       \
     X(upstream_cx_connect_fail)                    \
     X(upstream_cx_connect_timeout)                 \
     X(upstream_cx_destroy)                         \
