@@ -210,7 +210,7 @@ static void on_accept(struct loop_io *io, uint32_t events)
     listener_take(a->listener, fd, &local, &remote, false);
 }
 
-static struct conf_listener *make_conf(const struct addr *address)
+static struct conf_listener *make_conf(const struct addr *address, const struct bootstrap *b)
 {
     struct conf_listener *l = conf_object_create(sizeof(*l), "admin");
     struct arena *a = &l->object.arena;
@@ -234,6 +234,8 @@ static struct conf_listener *make_conf(const struct addr *address)
                              .delayed_close_timeout_ms = 1000,
                              .use_remote_address = true,
                              .accept_http_10 = true,
+                             .access_logs = b->admin_access_logs,
+                             .access_logs_n = b->admin_access_logs_n,
                              .filters_n = 1};
     hcm->filters = arena_zalloc(a, sizeof(*hcm->filters));
     hcm->filters->name = "admin";
@@ -263,10 +265,11 @@ int admin_create(struct loop *loop, struct server *server, const struct addr *ad
     a->io = (struct loop_io){fd, on_accept};
     sock_local(fd, &a->addr);
     a->env.loop = loop;
+    a->env.logs = server->logs;
     struct snapshot *empty = snapshot_copy(NULL);
     hold_switch(&a->env, empty);
     snapshot_unref(empty);
-    a->conf = make_conf(address);
+    a->conf = make_conf(address, server->bootstrap);
     a->listener = listener_create_with(a->conf, &a->env, find_ops);
     int rc = loop_add_listen(loop, &a->io) ? error_set_errno(err, errno, "admin") : 0;
     if (!rc && path_file)
