@@ -32,8 +32,9 @@ struct xfer {
     CURL *easy;
     struct curl_slist *headers, *connect_to;
     struct fetch_url url, origin; /* of this hop, of the first */
-    char *authorization, *accept, *form, *endpoint_ca;
-    struct addr endpoint; /* len 0: none */
+    char *authorization, *accept, *form, *sni;
+    struct str endpoint_ca; /* own copy */
+    struct addr endpoint;   /* len 0: none */
     uint64_t size_max, deadline_us;
     bool is_last;
     unsigned hops;
@@ -161,7 +162,8 @@ static void free_xfer(struct xfer *x)
     mem_free(x->authorization);
     mem_free(x->accept);
     mem_free(x->form);
-    mem_free(x->endpoint_ca);
+    mem_free(x->sni);
+    mem_free((char *)x->endpoint_ca.p);
     sbuf_fini(&x->body);
     sbuf_fini(&x->challenges);
     sbuf_fini(&x->trail);
@@ -214,11 +216,54 @@ static bool is_redirect(long status)
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+/* The URL with another host; NULL if that cannot be one. */
+static char *with_host(const char *url, const char *host)
+{
+    char *text = NULL, *res = NULL;
+    struct sbuf b = {0};
+    CURLU *u = curl_url();
+    sbuf_printf(&b, strchr(host, ':') ? "[%s]" : "%s", host);
+    if (u && !curl_url_set(u, CURLUPART_URL, url, 0) && !curl_url_set(u, CURLUPART_HOST, b.p, 0) &&
+        !curl_url_get(u, CURLUPART_URL, &text, 0))
+        res = mem_strdup(text);
+    curl_free(text);
+    curl_url_cleanup(u);
+    sbuf_fini(&b);
+    return res;
+}
+
+static bool has_sni(const struct xfer *x)
+{
+    return x->endpoint.len && x->sni;
+}
+
+/* libcurl asks for and verifies the URL's host: the cluster's sni takes its place there. */
+static int set_url(struct xfer *x, CURL *h, const char *url, struct error *err)
+{
+    char *named = has_sni(x) ? with_host(url, x->sni) : mem_strdup(url);
+    if (!named)
+        return error_set(err, ERR_INVALID, "the cluster's sni is not a host name: '%s'", x->sni);
+    curl_easy_setopt(h, CURLOPT_URL, named);
+    mem_free(named);
+    return 0;
+}
+
+/* Where a redirect leads; one to the host itself came out with the sni for the host. */
+static char *redirect_target(const struct xfer *x, const char *to)
+{
+    struct fetch_url url;
+    struct error err;
+    bool is_self = has_sni(x) && !fetch_policy_parse_url(to, &url, &err) &&
+                   str_eq_nocase(str_of(url.host), str_of(x->sni));
+    char *own = is_self ? with_host(to, x->url.host) : NULL;
+    return own ? own : mem_strdup(to);
+}
+
 /* Follows by hand: each hop is judged, and credentials stay with the origin they are for. */
 static int follow(struct xfer *x, const char *to, struct error *err)
 {
     struct fetch_url from = x->url, url;
-    char *copy = mem_strdup(to); /* it belongs to the handle that is about to go */
+    char *copy = redirect_target(x, to); /* it belongs to the handle that is about to go */
     sbuf_fini(&x->trail);
     sbuf_addz(&x->trail, "redirected to ");
     fetch_policy_format_url(copy, &x->trail);
@@ -268,19 +313,23 @@ static void check_done(struct xfer_engine *e)
     }
 }
 
-static void set_tls(struct xfer *x, CURL *h)
+static int set_tls(struct xfer *x, CURL *h, struct error *err)
 {
     struct xfer_engine *e = x->engine;
     if (fetch_policy_is_insecure(e->insecure, &x->url)) {
         curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 0L);
     }
-    if (x->endpoint.len && x->endpoint_ca) {
-        curl_easy_setopt(h, CURLOPT_CAINFO, x->endpoint_ca);
+    if (x->endpoint.len && x->endpoint_ca.n) {
+        struct curl_blob pem = {(char *)x->endpoint_ca.p, x->endpoint_ca.n, CURL_BLOB_COPY};
+        curl_easy_setopt(h, CURLOPT_CAINFO, NULL);
         curl_easy_setopt(h, CURLOPT_CAPATH, NULL);
+        if (curl_easy_setopt(h, CURLOPT_CAINFO_BLOB, &pem) != CURLE_OK)
+            return error_set(err, ERR_INTERNAL, "libcurl: cannot set the cluster's trusted_ca");
     } else if (e->ca_file) {
         curl_easy_setopt(h, CURLOPT_CAINFO, e->ca_file);
     }
+    return 0;
 }
 
 static void set_headers(struct xfer *x, CURL *h)
@@ -290,6 +339,13 @@ static void set_headers(struct xfer *x, CURL *h)
     x->headers = NULL;
     if (x->accept) {
         sbuf_printf(&b, "Accept: %s", x->accept);
+        x->headers = curl_slist_append(x->headers, b.p);
+        sbuf_fini(&b);
+    }
+    if (has_sni(x)) {
+        sbuf_printf(&b, strchr(x->url.host, ':') ? "Host: [%s]" : "Host: %s", x->url.host);
+        if (x->url.has_port)
+            sbuf_printf(&b, ":%u", x->url.port);
         x->headers = curl_slist_append(x->headers, b.p);
         sbuf_fini(&b);
     }
@@ -342,8 +398,8 @@ static int start_hop(struct xfer *x, const char *url, struct error *err)
     sbuf_fini(&x->body);
     x->curl_error[0] = 0;
     x->denied.text[0] = 0;
+    x->easy = h;
     set_callbacks(x, h);
-    curl_easy_setopt(h, CURLOPT_URL, url);
     curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(h, CURLOPT_PROXY, ""); /* not even from the environment */
     curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
@@ -357,10 +413,10 @@ static int start_hop(struct xfer *x, const char *url, struct error *err)
         curl_easy_setopt(h, CURLOPT_FORBID_REUSE, 1L);
     if (x->form)
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, x->form);
-    set_tls(x, h);
+    if (set_url(x, h, url, err) || set_tls(x, h, err))
+        return -err->code;
     set_headers(x, h);
     set_endpoint(x, h);
-    x->easy = h;
     if (curl_multi_add_handle(x->engine->multi, h) != CURLM_OK)
         return error_set(err, ERR_INTERNAL, "libcurl: cannot add a transfer");
     return 0;
@@ -381,7 +437,10 @@ int xfer_start(struct xfer_engine *e, const struct xfer_request *req, xfer_done_
     x->form = req->form ? mem_strdup(req->form) : NULL;
     if (req->endpoint) {
         x->endpoint = req->endpoint->addr;
-        x->endpoint_ca = req->endpoint->ca_file ? mem_strdup(req->endpoint->ca_file) : NULL;
+        x->sni = req->endpoint->sni && *req->endpoint->sni ? mem_strdup(req->endpoint->sni) : NULL;
+        x->endpoint_ca = req->endpoint->ca_pem;
+        if (x->endpoint_ca.n)
+            x->endpoint_ca.p = mem_dup(x->endpoint_ca.p, x->endpoint_ca.n);
     }
     int rc = fetch_policy_parse_url(req->url, &x->origin, err);
     if (!rc)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "conf/plugin.h"
 #include "net/addr.h"
 #include "net/loop.h"
@@ -56,7 +57,8 @@ struct rollout_options {
 struct rollout_endpoint {
     struct addr addr;
     bool is_tls;
-    const char *ca_file; /* PEM, trusted alone; NULL: as for any other download */
+    struct str ca_pem; /* trusted alone; empty: as for any other download */
+    const char *sni;   /* asked for and verified in place of the URL's host; NULL or "": none */
 };
 
 /* What the rollout asks of its surroundings. [main] */

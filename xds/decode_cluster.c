@@ -302,15 +302,6 @@ static int set_source(const cluster_msg *m, struct conf_cluster *c, struct error
     return 0;
 }
 
-/* Plain TCP is what we speak; naming it is allowed. */
-static int check_transport(const Envoy__Config__Core__V3__TransportSocket *t, struct error *err)
-{
-    if (!t || str_is(pb_any_type(t->typed_config),
-                     "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"))
-        return 0;
-    return error_set(err, ERR_UNSUPPORTED, "transport_socket: '%s' is not supported", t->name);
-}
-
 /* Istio puts its metadata exchange on clusters; it is accepted and does nothing, as on listeners.
  */
 static int check_filters(const cluster_msg *m, struct error *err)
@@ -348,7 +339,7 @@ static int decode_fields(struct decode *d, const cluster_msg *m, struct conf_clu
     if (!rc)
         rc = set_source(m, c, err);
     if (!rc)
-        rc = check_transport(m->transport_socket, err);
+        rc = decode_transport(d, m->transport_socket, &c->tls, err);
     if (!rc)
         rc = check_filters(m, err);
     if (!rc)

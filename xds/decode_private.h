@@ -75,6 +75,11 @@ int decode_config_source(const Envoy__Config__Core__V3__ConfigSource *s, uint32_
 int decode_any(struct decode *d, const Google__Protobuf__Any *any, ProtobufCMessage **msg_r,
                struct error *err);
 
+/* ---- decode_transport.c ---- */
+/* How a cluster's hosts are spoken to; *tls_r NULL: plaintext. */
+int decode_transport(struct decode *d, const Envoy__Config__Core__V3__TransportSocket *t,
+                     const struct conf_upstream_tls **tls_r, struct error *err);
+
 /* Counts and logs what is accepted and does nothing: "remora.noop_filter.TYPE". (HTTP filters are
  * counted by their registry.) */
 void decode_count_noop(const char *name, const char *type);

@@ -44,6 +44,12 @@ struct conf_endpoints {
     size_t n;
 };
 
+/* UpstreamTlsContext: only downloads of modules speak it. */
+struct conf_upstream_tls {
+    const char *sni;       /* "" none: the name of the address asked for */
+    struct str trusted_ca; /* PEM, trusted alone; empty: the system's */
+};
+
 struct conf_cluster {
     struct conf_object object;
     enum conf_cluster_type type;
@@ -67,10 +73,11 @@ struct conf_cluster {
     struct addr sources[2]; /* upstream_bind_config: the address named first, then the first of the
                                other family if there is one; len 0: none */
     bool use_http_header;   /* ORIGINAL_DST: x-envoy-original-dst-host */
-    uint16_t original_dst_port; /* upstream_port_override; 0 none */
-    uint64_t buffer_limit;      /* per_connection_buffer_limit_bytes, default 1 MiB */
-    bool is_http2;              /* hosts speak HTTP/2 without asking (prior knowledge) */
-    bool is_static;             /* from the bootstrap, not from CDS */
+    uint16_t original_dst_port;          /* upstream_port_override; 0 none */
+    uint64_t buffer_limit;               /* per_connection_buffer_limit_bytes, default 1 MiB */
+    bool is_http2;                       /* hosts speak HTTP/2 without asking (prior knowledge) */
+    const struct conf_upstream_tls *tls; /* NULL: plaintext */
+    bool is_static;                      /* from the bootstrap, not from CDS */
 };
 
 /* What a snapshot holds for a cluster name. A new pair is made when either half changes. */

@@ -68,6 +68,11 @@ static bool cluster_endpoint(void *arg, const char *cluster, struct rollout_endp
     for (size_t i = 0; i < e->endpoints->n; i++)
         if (e->endpoints->v[i].address.len && e->endpoints->v[i].health <= CONF_DEGRADED) {
             *r = (struct rollout_endpoint){.addr = e->endpoints->v[i].address};
+            if (e->cluster->tls) {
+                r->is_tls = true;
+                r->ca_pem = e->cluster->tls->trusted_ca;
+                r->sni = e->cluster->tls->sni;
+            }
             return true;
         }
     return false;
@@ -224,6 +229,8 @@ static int start_control(struct server *s, struct error *err)
         .bootstrap = s->bootstrap,
         .rollout = s->rollout,
         .answer_wait_ms = s->options->xds_answer_wait_ms,
+        .reject_unknown_fields = s->options->reject_unknown_dynamic_fields,
+        .ignore_unknown_fields = s->options->ignore_unknown_dynamic_fields,
         .ops = {current, edit, open_listener, release_listener, commit, resolve, on_initialized, s},
     };
     int rc = control_create(s->loop, &o, &s->control, err);

@@ -206,6 +206,13 @@ void cluster_unref(struct upstream_cluster *c)
     mem_free(c);
 }
 
+const char *upstream_refusal(const struct upstream_cluster *c, bool is_http)
+{
+    if (cluster_conf(c)->tls)
+        return "TLS to upstreams is not supported";
+    return is_http && cluster_conf(c)->is_http2 ? "HTTP/2 to upstreams is not supported" : NULL;
+}
+
 const struct conf_cluster *upstream_cluster_conf(const struct upstream_cluster *c)
 {
     return cluster_conf(c);

@@ -105,8 +105,9 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
     r->cluster = c;
     r->host = host;
     list_init(&r->node);
-    if (conf->is_http2) { /* its hosts would not understand us */
-        refuse(r, UPSTREAM_RESET_PROTOCOL, "HTTP/2 to upstreams is not supported");
+    const char *refusal = upstream_refusal(c, true);
+    if (refusal) {
+        refuse(r, UPSTREAM_RESET_PROTOCOL, refusal);
         return;
     }
     if (c->requests.n >= conf->max_requests) {

@@ -130,11 +130,15 @@ void upstream_count_timeout(struct upstream_cluster *c, struct upstream_host *h)
 void upstream_count_attempts_exceeded(struct upstream_cluster *c);
 
 /* ---- TCP ---- */
+/* Why its hosts would not understand us, or would be told in plaintext what is meant for TLS; NULL
+ * when they can be spoken to. Requests and connections to such a cluster fail at once. */
+const char *upstream_refusal(const struct upstream_cluster *c, bool is_http);
+
 /* A connection of its own to host; ops are the caller's and the connection is the caller's to
  * close. Limits and stats of the cluster apply; on_connected or on_close follows
  * (CONN_CONNECT_FAILED also after connect_timeout). The host's reference passes to u, whose owner
  * gives it back by upstream_host_unref(u->host) once the connection is closed; u may be freed in
- * on_close. -ERR_LIMIT: overflow, and u->host stays NULL. */
+ * on_close. -ERR_LIMIT: overflow, -ERR_UNSUPPORTED: see upstream_refusal; u->host stays NULL. */
 struct upstream_tcp {
     struct conn conn;
     struct upstream_cluster *cluster;

@@ -38,6 +38,14 @@ static struct conf_cluster *decode_good(const char *yaml)
     "load_balancing_policy: {policies: [{typed_extension_config: {name: lb, typed_config: {" \
     "'@type': type.googleapis.com/envoy.extensions.load_balancing_policies." type "}}}]}"
 
+#define TLS(fields)                                                                             \
+    "{name: c, transport_socket: {name: envoy.transport_sockets.tls, typed_config: {'@type': "  \
+    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, " fields \
+    "}}}"
+#define CA(source) "validation_context: {trusted_ca: {" source "}}"
+#define AT_TLS "transport_socket.typed_config."
+#define AT_CA AT_TLS "common_tls_context.validation_context.trusted_ca: "
+
 static const struct {
     const char *name, *yaml, *error;
 } bad[] = {
@@ -107,8 +115,25 @@ static const struct {
     {"no time to connect", "{name: c, connect_timeout: 0s}", "connect_timeout: must be above 0"},
     {"TLS",
      "{name: c, transport_socket: {name: tls, typed_config: {'@type': "
-     "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}}",
+     "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext}}}",
      "transport_socket: 'tls' is not supported"},
+    {"a CA that is not there", TLS("common_tls_context: {" CA("filename: /nowhere/ca.pem") "}"),
+     AT_CA "filename: /nowhere/ca.pem: No such file or directory"},
+    {"an empty CA", TLS("common_tls_context: {" CA("inline_string: ''") "}"),
+     AT_CA "must not be empty"},
+    {"a CA of nothing", TLS("common_tls_context: {validation_context: {trusted_ca: {}}}"),
+     AT_CA "specifier: required"},
+    {"names of the peer",
+     TLS("common_tls_context: {validation_context: {match_typed_subject_alt_names: "
+         "[{san_type: DNS, matcher: {exact: a}}]}}"),
+     AT_TLS "common_tls_context.validation_context.match_typed_subject_alt_names: not supported"},
+    {"client certificate", TLS("common_tls_context: {tls_certificates: [{}]}"),
+     AT_TLS "common_tls_context.tls_certificates: not supported"},
+    {"client certificate by SDS",
+     TLS("common_tls_context: {tls_certificate_sds_secret_configs: [{name: a}]}"),
+     AT_TLS "common_tls_context.tls_certificate_sds_secret_configs: not supported"},
+    {"CA by SDS", TLS("common_tls_context: {validation_context_sds_secret_config: {name: a}}"),
+     AT_TLS "common_tls_context.validation_context_sds_secret_config: not supported"},
     {"TLS by endpoint", "{name: c, transport_socket_matches: [{name: a}]}",
      "transport_socket_matches: not supported"},
     {"cluster filter",
@@ -255,6 +280,26 @@ static void test_http2(void **state)
     }
 }
 
+static void test_tls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *sni, *ca;
+    } rows[] = {
+        {TLS("sni: a.b"), "a.b", ""},
+        {TLS("common_tls_context: {" CA("inline_string: pem") "}"), "", "pem"},
+        {TLS("sni: x, common_tls_context: {" CA("inline_bytes: cGVt") "}"), "x", "pem"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct conf_cluster *c = decode_good(rows[i].yaml);
+        assert_non_null(c->tls);
+        assert_string_equal(c->tls->sni, rows[i].sni);
+        if (!str_is(c->tls->trusted_ca, rows[i].ca))
+            fail_msg("%s", rows[i].yaml);
+        conf_object_unref(c);
+    }
+}
+
 static void test_policies(void **state)
 {
     (void)state;
@@ -340,15 +385,11 @@ static void test_load_assignment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_eds),
-        cmocka_unit_test(test_original_dst),
-        cmocka_unit_test(test_sources),
-        cmocka_unit_test(test_http2),
-        cmocka_unit_test(test_policies),
-        cmocka_unit_test(test_endpoints),
-        cmocka_unit_test(test_load_assignment),
+        cmocka_unit_test(test_bad),       cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_eds),       cmocka_unit_test(test_original_dst),
+        cmocka_unit_test(test_sources),   cmocka_unit_test(test_http2),
+        cmocka_unit_test(test_tls),       cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_endpoints), cmocka_unit_test(test_load_assignment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
