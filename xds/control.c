@@ -228,6 +228,22 @@ static void on_unknown(void *arg, const char *path)
     log_warn(LOG_CONFIG, "unknown field ignored: %s", path);
 }
 
+static void on_known(void *arg, const char *path)
+{
+    (void)arg;
+    (void)path;
+}
+
+const struct pb_unknown *control_unknown(const struct control *c, bool is_static)
+{
+    static const struct pb_unknown nobody = {on_known, NULL};
+    if (is_static) /* reported, or refused, when the bootstrap was read */
+        return &nobody;
+    if (c->o.reject_unknown_fields)
+        return NULL;
+    return c->o.ignore_unknown_fields ? &nobody : &c->unknown;
+}
+
 /* ---- start and end ---- */
 
 static void define_stats(struct control *c)
@@ -296,17 +312,20 @@ static int connect_ads(struct control *c, struct error *err)
     };
     struct ads_ops ops = {on_update, on_connected, c};
     int rc = ads_create(c->loop, &o, &ops, &c->ads, err);
-    if (rc)
-        return error_prefix(err, "dynamic_resources.ads_config: ");
+    return rc ? error_prefix(err, "dynamic_resources.ads_config: ") : 0;
+}
+
+static void want_clusters(struct control *c)
+{
+    const struct bootstrap_source *cds = &c->o.bootstrap->cds;
     log_info(LOG_MAIN, "cm init: initializing cds");
-    if (boot->cds.kind == BOOTSTRAP_SOURCE_NONE) {
+    if (cds->kind == BOOTSTRAP_SOURCE_NONE) {
         c->has_cds = true;
-        return 0;
+        return;
     }
     ads_want_all(c->ads, XDS_CDS);
-    if (boot->cds.initial_fetch_timeout_ms)
-        loop_timer_start(&c->cds_timer, boot->cds.initial_fetch_timeout_ms);
-    return 0;
+    if (cds->initial_fetch_timeout_ms)
+        loop_timer_start(&c->cds_timer, cds->initial_fetch_timeout_ms);
 }
 
 static int check_static(struct batch *b, struct error *err)
@@ -317,6 +336,9 @@ static int check_static(struct batch *b, struct error *err)
 int control_start(struct control *c, struct error *err)
 {
     const struct bootstrap *boot = c->o.bootstrap;
+    /* Connected first: static resources may refer to what comes by ADS. */
+    if (boot->ads.api == BOOTSTRAP_API_GRPC && connect_ads(c, err))
+        return -(int)err->code;
     struct batch *b = batch_create(c, XDS_LDS, 0);
     for (size_t i = 0; i < boot->clusters_n; i++) {
         struct xds_resource r = {boot->clusters[i].cluster->object.name, "",
@@ -329,8 +351,8 @@ int control_start(struct control *c, struct error *err)
         lds_apply(c, b, &r, true);
     }
     int rc = check_static(b, err);
-    if (!rc && boot->ads.api == BOOTSTRAP_API_GRPC)
-        rc = connect_ads(c, err);
+    if (!rc && c->ads)
+        want_clusters(c);
     control_check_later(c);
     batch_finish(b);
     return rc;

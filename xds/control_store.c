@@ -87,7 +87,7 @@ void store_set_warming(struct entry *e, void *object, struct str bytes, const ch
     e->has_predecessor = e->active != NULL;
     loop_timer_stop(&e->timer);
     store_clear_error(e);
-    if (e->control->ads)
+    if (e->control->ads && !e->is_static)
         ads_set_held(e->control->ads, e->type, e->name, version);
 }
 
