@@ -39,6 +39,9 @@ struct control_options {
     const struct bootstrap *bootstrap;
     struct rollout *rollout;
     uint32_t answer_wait_ms; /* default 5000 */
+    /* Fields that no message declares in what the control plane sends: refused, or not even
+     * counted. */
+    bool reject_unknown_fields, ignore_unknown_fields;
     struct control_ops ops;
 };
 

@@ -74,7 +74,7 @@ void cds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
     if (control_is_unchanged(c, e, r))
         return;
     struct conf_cluster *cluster;
-    if (decode_cluster(r->value, is_static ? NULL : &c->unknown, &cluster, &err)) {
+    if (decode_cluster(r->value, control_unknown(c, is_static), &cluster, &err)) {
         control_refuse(c, b, e, r, &err);
         return;
     }
@@ -134,7 +134,7 @@ void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
     e->is_listed = true;
     if (control_is_unchanged(c, e, r))
         return;
-    if (decode_endpoints(r->value, &c->unknown, &endpoints, &err)) {
+    if (decode_endpoints(r->value, control_unknown(c, false), &endpoints, &err)) {
         control_refuse(c, b, e, r, &err);
         return;
     }

@@ -55,7 +55,7 @@ void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r
     /* Bytes that come again are pushed again: the rollout knows the outcome, and a NACK repeats. */
     if (!e->error[0] && control_is_unchanged(c, e, r))
         return;
-    if (decode_extension(r->value, &c->unknown, &plugin, &err)) {
+    if (decode_extension(r->value, control_unknown(c, false), &plugin, &err)) {
         control_refuse(c, b, e, r, &err);
         return;
     }

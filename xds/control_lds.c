@@ -212,7 +212,7 @@ void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
     }
     if (control_is_unchanged(c, e, r))
         return;
-    int rc = decode_listener(r->value, is_static ? NULL : &c->unknown, &l, &err);
+    int rc = decode_listener(r->value, control_unknown(c, is_static), &l, &err);
     if (!rc && c->o.ops.open_listener(c->o.ops.arg, l, &err)) {
         stat_inc(c->listener_create_failure);
         batch_add_error(b, r->name, "bind", err.text);
@@ -268,7 +268,7 @@ void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
     e->is_listed = true;
     if (control_is_unchanged(c, e, r))
         return;
-    if (decode_route_config(r->value, &c->unknown, &routes, &err)) {
+    if (decode_route_config(r->value, control_unknown(c, false), &routes, &err)) {
         control_refuse(c, b, e, r, &err);
         return;
     }

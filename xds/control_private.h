@@ -117,6 +117,8 @@ void rds_remove(struct control *c, struct entry *e);
 void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void ecds_remove(struct control *c, struct entry *e);
 
+/* Who hears of unknown fields of a resource; NULL: they are refused. */
+const struct pb_unknown *control_unknown(const struct control *c, bool is_static);
 /* Common beginning: is the resource the one we have (then only its version is noted)? */
 bool control_is_unchanged(struct control *c, struct entry *e, const struct xds_resource *r);
 /* Notes a refusal in store, batch and log. */
