@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "server/admin_private.h"
+#include "server/server.h"
 
 struct tagged {
     struct sbuf name, labels;
@@ -13,9 +14,9 @@ static void add_label(struct tagged *t, const char *tag, struct str value)
 {
     sbuf_printf(&t->labels, "%s%s=\"", t->labels.n ? "," : "", tag);
     for (size_t i = 0; i < value.n; i++) {
-        if (value.p[i] == '"' || value.p[i] == '\\')
+        if (value.p[i] == '"' || value.p[i] == '\\' || value.p[i] == '\n')
             sbuf_addc(&t->labels, '\\');
-        sbuf_addc(&t->labels, value.p[i]);
+        sbuf_addc(&t->labels, value.p[i] == '\n' ? 'n' : value.p[i]);
     }
     sbuf_addc(&t->labels, '"');
 }
@@ -92,6 +93,7 @@ struct line {
 };
 
 struct page {
+    const struct options *options;
     struct line *v;
     size_t n, cap;
 };
@@ -120,6 +122,20 @@ static void print_histogram(struct line *l, const struct stat_value *v, const ch
     sbuf_printf(&l->text, "%s_count{%s} %lu\n", l->family, labels, n);
 }
 
+/* --stats-tag name:value */
+static void add_fixed_labels(struct tagged *t, const struct options *o)
+{
+    for (size_t i = 0; i < o->stats_tags_n; i++) {
+        struct str rest = str_of(o->stats_tags[i]), key;
+        struct sbuf name = {0};
+        str_next(&rest, ':', &key);
+        sbuf_add(&name, key.p, key.n);
+        make_name(&name);
+        add_label(t, name.p, rest);
+        sbuf_fini(&name);
+    }
+}
+
 static void add_stat(const struct stat_value *v, void *arg)
 {
     struct page *page = arg;
@@ -131,6 +147,7 @@ static void add_stat(const struct stat_value *v, void *arg)
     struct str rest = is_custom ? (struct str){full.p + 11, full.n - 11} : cut_root(&t, full);
     if (!is_custom)
         cut_code(&t, &rest);
+    add_fixed_labels(&t, page->options);
     sbuf_add(&t.name, rest.p ? rest.p : "", rest.n);
     make_name(&t.name);
     mem_grow((void **)&page->v, &page->cap, page->n + 1, sizeof(*page->v));
@@ -157,7 +174,7 @@ static int compare(const void *left, const void *right)
 void admin_prometheus(struct admin_request *r)
 {
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
-    struct page page = {0};
+    struct page page = {.options = r->server->options};
     admin_each_stat(r, add_stat, &page);
     if (page.n)
         qsort(page.v, page.n, sizeof(*page.v), compare);
