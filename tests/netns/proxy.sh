@@ -69,3 +69,11 @@ start_remora() {
     echo "Bail out! Remora did not start: $(cat "$log")"
     exit 1
 }
+
+# Ends the process started last, which Remora has to be.
+stop_remora() {
+    kill "${ns_pids[-1]}"
+    wait "${ns_pids[-1]}"
+    check "Remora ends well" 0 $?
+    unset 'ns_pids[-1]'
+}
