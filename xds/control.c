@@ -333,9 +333,24 @@ static int check_static(struct batch *b, struct error *err)
     return b->errors.n ? error_set(err, ERR_INVALID, "%s", b->errors.p) : 0;
 }
 
+/* Better no start than one that waits for ever for what nobody fetches. */
+static int check_sources(const struct bootstrap *boot, struct error *err)
+{
+    const char *what = boot->cds.kind == BOOTSTRAP_SOURCE_OWN   ? "cds_config"
+                       : boot->lds.kind == BOOTSTRAP_SOURCE_OWN ? "lds_config"
+                                                                : NULL;
+    if (!what && boot->ads.api != BOOTSTRAP_API_REST)
+        return 0;
+    return error_set(err, ERR_UNSUPPORTED,
+                     "dynamic_resources.%s.api_config_source: only ads over gRPC is supported",
+                     what ? what : "ads_config");
+}
+
 int control_start(struct control *c, struct error *err)
 {
     const struct bootstrap *boot = c->o.bootstrap;
+    if (check_sources(boot, err))
+        return -(int)err->code;
     /* Connected first: static resources may refer to what comes by ADS. */
     if (boot->ads.api == BOOTSTRAP_API_GRPC && connect_ads(c, err))
         return -(int)err->code;
