@@ -15,6 +15,7 @@ unsigned char log_levels[LOG_COMPONENT_COUNT] = {[0 ... LOG_COMPONENT_COUNT - 1]
 
 const char log_default_format[] = "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v";
 static char *format_text;
+static bool is_escaped;
 static char *path_text;
 static int log_fd = 2;
 
@@ -95,6 +96,11 @@ const char *log_component_name(enum log_component c)
     return component_names[c];
 }
 
+void log_set_escaped(void)
+{
+    is_escaped = true;
+}
+
 int log_set_components(const char *spec, struct error *err)
 {
     struct str rest = str_of(spec), part;
@@ -138,6 +144,23 @@ static void line_printf(struct line *l, const char *fmt, ...)
     line_add(l, tmp, (size_t)n < sizeof(tmp) ? (size_t)n : sizeof(tmp) - 1);
 }
 
+/* Control characters as C writes them, so that a message cannot pass for several lines. */
+static void add_escaped(struct line *l, const char *p)
+{
+    for (; *p; p++) {
+        if (*p == '\n')
+            line_add(l, "\\n", 2);
+        else if (*p == '\r')
+            line_add(l, "\\r", 2);
+        else if (*p == '\t')
+            line_add(l, "\\t", 2);
+        else if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            line_printf(l, "\\x%02x", (unsigned char)*p);
+        else
+            line_add(l, p, 1);
+    }
+}
+
 static void add_field(struct line *l, char letter, enum log_component c, enum log_level level,
                       const char *file, int line, const char *message)
 {
@@ -179,7 +202,10 @@ static void add_field(struct line *l, char letter, enum log_component c, enum lo
         line_printf(l, "%d", line);
         break;
     case 'v':
-        line_add(l, message, strlen(message));
+        if (is_escaped)
+            add_escaped(l, message);
+        else
+            line_add(l, message, strlen(message));
         break;
     default:
         line_add(l, &letter, 1);

@@ -46,11 +46,13 @@ enum log_level {
 
 extern unsigned char log_levels[LOG_COMPONENT_COUNT];
 
+extern const char log_default_format[];
 /* path NULL or "": stderr. format NULL: Envoy's default pattern
  * "[%Y-%m-%d %T.%e][%t][%l][%n] [%g:%#] %v". Pattern letters of spdlog: Y m d T e t l n g # v %.
  * Call once, before threads start. */
-extern const char log_default_format[];
 int log_open(const char *path, const char *format, struct error *err);
+/* --log-format-escaped: control characters in messages are written as escapes. At start only. */
+void log_set_escaped(void);
 /* Reopens the --log-path file (SIGUSR1). */
 void log_reopen(void);
 /* "trace debug info warning|warn error critical off"; false for anything else. */

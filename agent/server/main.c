@@ -36,6 +36,8 @@ static int print_and_leave(const struct options *o)
 static int open_log(const struct options *o, struct error *err)
 {
     log_set_all(o->log_level);
+    if (o->log_format_escaped)
+        log_set_escaped();
     int rc = log_open(o->log_path, o->log_format, err);
     if (!rc && o->component_log_level[0])
         rc = log_set_components(o->component_log_level, err);
