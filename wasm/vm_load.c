@@ -1,12 +1,8 @@
 /* Loads the engine at first use, so that commands without guests (istio-iptables, wait, request)
  * start without V8, and forwards vm.h to it. */
-#include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
-#include "base/str.h"
+#include "base/dynlib.h"
 #include "wasm/vm_face.h"
 
 enum { TABLE_MAX = 10000, MEMORY_PAGES = 16384 };
@@ -16,54 +12,11 @@ static struct vm_engine_options options = {.table_max = TABLE_MAX, .memory_pages
 static const struct vm_face *_Atomic face;
 static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Where the library may stand, relative to the program's own folder: beside it as installed, or
- * in wasm/ as in the build folder. */
-static const char *const places[] = {"", "wasm/", "../lib/remora/"};
-
-static void *open_beside_program(struct sbuf *tried)
-{
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n <= 0)
-        return NULL;
-    while (n > 0 && self[n - 1] != '/')
-        n--;
-    self[n] = 0;
-    void *lib = NULL;
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && !lib; i++) {
-        struct sbuf path = {0};
-        sbuf_printf(&path, "%s%s" VM_FACE_LIBRARY, self, places[i]);
-        /* Only a file that is there and cannot be loaded makes a text worth showing. */
-        if (access(path.p, R_OK) == 0) {
-            lib = dlopen(path.p, RTLD_NOW | RTLD_LOCAL);
-            if (!lib)
-                sbuf_printf(tried, ": %s", dlerror());
-        }
-        sbuf_fini(&path);
-    }
-    return lib;
-}
-
 static int load_locked(struct error *err)
 {
-    struct sbuf tried = {0};
-    const char *given = secure_getenv("REMORA_VM_LIB"); /* for tests, which stand elsewhere */
-    void *lib = given ? dlopen(given, RTLD_NOW | RTLD_LOCAL) : open_beside_program(&tried);
-    if (!lib) {
-        int rc = error_set(err, ERR_NOT_FOUND, "cannot load " VM_FACE_LIBRARY "%s",
-                           given     ? dlerror()
-                           : tried.p ? tried.p
-                                     : ": it does not stand beside the program");
-        sbuf_fini(&tried);
-        return rc;
-    }
-    sbuf_fini(&tried);
-    const struct vm_face *found = dlsym(lib, VM_FACE_SYMBOL);
-    if (!found || found->size != sizeof(*found)) {
-        dlclose(lib);
-        return error_set(err, ERR_INVALID, VM_FACE_LIBRARY " is of another build");
-    }
-    int rc = found->engine_start(&options, err);
+    const struct vm_face *found =
+        dynlib_load(VM_FACE_LIBRARY, "wasm/", "REMORA_VM_LIB", VM_FACE_SYMBOL, sizeof(*found), err);
+    int rc = found ? found->engine_start(&options, err) : -(int)err->code;
     if (rc == 0)
         face = found; /* never unloaded: V8 cannot be started twice */
     return rc;
