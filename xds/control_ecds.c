@@ -73,9 +73,10 @@ void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r
     control_check_later(c);
 }
 
+/* A filter still asks for it, so the last good goes on: taking the plugin out by removing its
+ * resource would be a way around a policy that fails closed. It goes with the listener. */
 void ecds_remove(struct control *c, struct entry *e)
 {
-    rollout_remove(c->o.rollout, e->name);
     store_remove(c, e);
 }
 
