@@ -8,7 +8,12 @@ typedef Envoy__Config__Cluster__V3__Cluster cluster_msg;
 typedef Envoy__Extensions__Upstreams__Http__V3__HttpProtocolOptions http_options_msg;
 typedef Envoy__Extensions__LoadBalancingPolicies__LeastRequest__V3__LeastRequest least_request_msg;
 
-enum { BUFFER_LIMIT = 1024 * 1024, LIMIT_DEFAULT = 1024, IDLE_TIMEOUT_MS = 3600 * 1000 };
+enum {
+    BUFFER_LIMIT = 1024 * 1024,
+    LIMIT_DEFAULT = 1024,
+    RETRIES_DEFAULT = 3,
+    IDLE_TIMEOUT_MS = 3600 * 1000
+};
 
 #define TYPE(x) ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__##x
 #define LB(x) ENVOY__CONFIG__CLUSTER__V3__CLUSTER__LB_POLICY__##x
@@ -159,6 +164,7 @@ static int set_original_dst(const cluster_msg *m, struct conf_cluster *c, struct
 static void set_limits(const cluster_msg *m, struct conf_cluster *c)
 {
     c->max_connections = c->max_pending_requests = c->max_requests = LIMIT_DEFAULT;
+    c->max_retries = RETRIES_DEFAULT;
     c->buffer_limit = pb_u32(m->per_connection_buffer_limit_bytes, BUFFER_LIMIT);
     c->max_requests_per_connection = pb_u32(m->max_requests_per_connection, 0);
     for (size_t i = 0; m->circuit_breakers && i < m->circuit_breakers->n_thresholds; i++) {
@@ -169,6 +175,13 @@ static void set_limits(const cluster_msg *m, struct conf_cluster *c)
         c->max_connections = pb_u32(t->max_connections, LIMIT_DEFAULT);
         c->max_pending_requests = pb_u32(t->max_pending_requests, LIMIT_DEFAULT);
         c->max_requests = pb_u32(t->max_requests, LIMIT_DEFAULT);
+        c->max_retries = pb_u32(t->max_retries, RETRIES_DEFAULT);
+        if (!t->retry_budget)
+            continue;
+        c->has_retry_budget = true;
+        c->retry_budget_percent =
+            t->retry_budget->budget_percent ? t->retry_budget->budget_percent->value : 20;
+        c->min_retry_concurrency = pb_u32(t->retry_budget->min_retry_concurrency, RETRIES_DEFAULT);
     }
 }
 

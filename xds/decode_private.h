@@ -114,6 +114,11 @@ int decode_tcp_proxy(struct decode *d, const ProtobufCMessage *msg, struct conf_
 int decode_route_message(const Envoy__Config__Route__V3__RouteConfiguration *m,
                          struct conf_route_config **config_r, struct error *err);
 
+/* ---- decode_retry.c ---- */
+/* NULL stays NULL. The policy is released with the object, also when its decoding fails. */
+int decode_retry(struct decode *d, const Envoy__Config__Route__V3__RetryPolicy *m,
+                 const struct conf_retry_policy **policy_r, struct error *err);
+
 /* ---- decode_headers.c ---- */
 struct decode_header_ops {
     Envoy__Config__Core__V3__HeaderValueOption *const *add;

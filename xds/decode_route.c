@@ -127,6 +127,8 @@ static int decode_action(struct decode *d, const action_msg *m, struct conf_rout
         rc = decode_ms(m->timeout, 15000, "timeout", &r->timeout_ms, err);
     if (!rc)
         rc = decode_ms(m->idle_timeout, 0, "idle_timeout", &r->idle_timeout_ms, err);
+    if (!rc)
+        rc = decode_retry(d, m->retry_policy, &r->retry, err);
     return rc ? error_prefix(err, "route.") : 0;
 }
 
@@ -196,6 +198,11 @@ static int decode_vhost(struct decode *d, const vhost_msg *m, size_t body_max,
         rc = decode_header_ops(d, OPS(m, request), "request", &v->request_headers, err);
     if (!rc)
         rc = decode_header_ops(d, OPS(m, response), "response", &v->response_headers, err);
+    if (!rc)
+        rc = decode_retry(d, m->retry_policy, &v->retry, err);
+    v->include_attempts_in_request = m->include_request_attempt_count;
+    v->include_attempts_in_response = m->include_attempt_count_in_response;
+    v->include_is_timeout_retry = m->include_is_timeout_retry_header;
     return rc;
 }
 

@@ -60,7 +60,11 @@ struct conf_cluster {
     struct conf_endpoints
         *inline_endpoints; /* load_assignment of static and DNS clusters, or NULL */
     uint32_t max_connections, max_pending_requests, max_requests; /* thresholds, DEFAULT priority */
-    uint32_t dns_refresh_ms;                                      /* default 5000 */
+    uint32_t max_retries;
+    bool has_retry_budget; /* in place of max_retries */
+    double retry_budget_percent;
+    uint32_t min_retry_concurrency;
+    uint32_t dns_refresh_ms; /* default 5000 */
     enum {
         CONF_DNS_AUTO,
         CONF_DNS_V4,

@@ -4,20 +4,24 @@
 
 #include "base/mem.h"
 #include "base/regex.h"
+#include "conf/retry.h"
 
 static void fini_route(struct conf_route *r)
 {
     regex_destroy(&r->path_regex);
     for (size_t i = 0; i < r->headers_n; i++)
         regex_destroy(&r->headers[i].string.regex);
+    conf_retry_fini(r->retry);
 }
 
 static void fini_config(struct conf_object *o)
 {
     struct conf_route_config *rc = container_of(o, struct conf_route_config, object);
-    for (size_t i = 0; i < rc->vhosts_n; i++)
+    for (size_t i = 0; i < rc->vhosts_n; i++) {
+        conf_retry_fini(rc->vhosts[i].retry);
         for (size_t j = 0; j < rc->vhosts[i].routes_n; j++)
             fini_route(&rc->vhosts[i].routes[j]);
+    }
     hash_fini(&rc->exact_domains);
 }
 

@@ -19,6 +19,7 @@ enum conf_string_match_kind {
     CONF_STRING_REGEX,
 };
 
+struct conf_retry_policy;
 struct regex;
 
 struct conf_string_match {
@@ -77,6 +78,7 @@ struct conf_route {
     unsigned direct_status;                  /* CONF_ACTION_DIRECT_RESPONSE */
     struct str direct_body;
     struct conf_header_ops request_headers, response_headers;
+    const struct conf_retry_policy *retry; /* conf/retry.h; NULL: the virtual host's */
 };
 
 struct conf_virtual_host {
@@ -84,6 +86,8 @@ struct conf_virtual_host {
     struct conf_route *routes;
     size_t routes_n;
     struct conf_header_ops request_headers, response_headers;
+    const struct conf_retry_policy *retry; /* or NULL */
+    bool include_attempts_in_request, include_attempts_in_response, include_is_timeout_retry;
 };
 
 /* "*.suffix" or "prefix.*" domains, longest first. */

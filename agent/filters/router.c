@@ -1,13 +1,9 @@
 #include "filters/router.h"
 
+#include "base/crypto.h"
 #include "base/mem.h"
 #include "filters/router_private.h"
 #include "http/hcm.h"
-
-static struct router_stream *of_request(struct upstream_request *up)
-{
-    return container_of(up, struct router_stream, up);
-}
 
 static struct router_stream *of_filter(struct http_filter *f)
 {
@@ -21,6 +17,7 @@ static void worker_init(const struct conf_http_filter *conf, struct filter_env *
     (void)conf;
     struct router_worker *w = MEM_NEW(struct router_worker);
     w->env = env;
+    crypto_random(&w->random.state, sizeof(w->random.state));
     *obj_r = w;
 }
 
@@ -54,139 +51,11 @@ static bool stream_init(struct http_filter *f)
     return true;
 }
 
-static void pause_request(struct router_stream *r, bool pause)
-{
-    if (r->is_read_disabled == pause)
-        return;
-    r->is_read_disabled = pause;
-    stream_request_read_disable(r->s, pause);
-}
-
-void router_finish_upstream(struct router_stream *r)
-{
-    if (!r->is_active)
-        return;
-    r->is_active = false;
-    loop_timer_stop(&r->timer);
-    upstream_request_finish(&r->up);
-    buf_fini(&r->body);
-    pause_request(r, false); /* what still comes is dropped */
-}
-
 static void stream_fini(struct http_filter *f)
 {
     struct router_stream *r = of_filter(f);
     router_finish_upstream(r);
 }
-
-/* ---- the request towards the upstream ---- */
-
-static void start_timer(struct router_stream *r)
-{
-    if (r->timeout_ms && r->is_active)
-        loop_timer_start(&r->timer, r->timeout_ms);
-}
-
-static void on_ready(struct upstream_request *up)
-{
-    struct router_stream *r = of_request(up);
-    struct stream *s = r->s;
-    bool only_head = r->req_end && !r->body.len && !r->has_trailers;
-    s->info.upstream_local = *up->local;
-    upstream_request_headers(up, &s->req, only_head);
-    if (only_head)
-        return;
-    bool ends = r->req_end && !r->has_trailers;
-    s->info.upstream_tx_bytes += r->body.len;
-    if (r->body.len || ends)
-        upstream_request_body(up, &r->body, ends);
-    if (r->has_trailers)
-        upstream_request_trailers(up, &s->req_trailers);
-    pause_request(r, false);
-}
-
-static void on_water(struct upstream_request *up, bool is_high)
-{
-    pause_request(of_request(up), is_high);
-}
-
-/* ---- the response ---- */
-
-static void on_1xx(struct upstream_request *up, unsigned status)
-{
-    struct router_stream *r = of_request(up);
-    /* The connection answered 100 to the client itself, unless it was told not to. */
-    if (status != 100 || r->s->hcm->conf->proxy_100_continue)
-        stream_upstream_1xx(r->s, status);
-}
-
-/* The response is complete. With the request still on its way the connection cannot be kept. */
-static void end_response(struct router_stream *r, bool end)
-{
-    struct stream *s = r->s;
-    if (!end || !r->is_active)
-        return;
-    s->info.upstream_last_us = loop_now_us(s->loop);
-    if (s->info.req_end_us)
-        upstream_record_time(r->up.cluster, (s->info.upstream_last_us - s->info.req_end_us) / 1000);
-    router_finish_upstream(r);
-}
-
-static void on_headers(struct upstream_request *up, bool end)
-{
-    struct router_stream *r = of_request(up);
-    struct stream *s = r->s;
-    if (s->is_replied || s->is_ended) { /* somebody else answered meanwhile */
-        router_finish_upstream(r);
-        return;
-    }
-    struct headers spare = s->resp;
-    s->resp = up->headers;
-    up->headers = spare;
-    r->resp_started = true;
-    upstream_count_status(up->cluster, up->host, headers_status(&s->resp));
-    router_change_response(r, &s->resp);
-    stream_upstream_headers(s, end);
-    end_response(r, end);
-}
-
-static void on_body(struct upstream_request *up, struct buf *data, bool end)
-{
-    struct router_stream *r = of_request(up);
-    r->s->info.upstream_rx_bytes += data->len;
-    stream_upstream_body(r->s, data, end);
-    end_response(r, end);
-}
-
-static void on_trailers(struct upstream_request *up)
-{
-    struct router_stream *r = of_request(up);
-    struct headers spare = r->s->resp_trailers;
-    r->s->resp_trailers = up->trailers;
-    up->trailers = spare;
-    stream_upstream_trailers(r->s);
-    end_response(r, true);
-}
-
-static void on_reset(struct upstream_request *up, enum upstream_reset why, const char *failure)
-{
-    router_reply_reset(of_request(up), why, failure);
-}
-
-static void on_timeout(struct loop_timer *t)
-{
-    router_reply_timeout(container_of(t, struct router_stream, timer));
-}
-
-static const struct upstream_request_ops request_ops = {
-    .on_ready = on_ready,
-    .on_1xx = on_1xx,
-    .on_headers = on_headers,
-    .on_body = on_body,
-    .on_trailers = on_trailers,
-    .on_reset = on_reset,
-    .on_water = on_water,
-};
 
 /* ---- choice ---- */
 
@@ -207,9 +76,18 @@ static bool choose_route(struct router_stream *r, struct headers *h)
     return true;
 }
 
-static struct upstream_host *choose_host(struct router_stream *r, struct upstream_cluster *c,
-                                         const struct headers *h)
+static bool was_tried(const struct router_stream *r, const struct upstream_host *h)
 {
+    for (unsigned i = 0; i < r->tried_n; i++)
+        if (r->tried[i] == h)
+            return true;
+    return false;
+}
+
+/* Another one than before, if a few more picks find it. */
+struct upstream_host *router_choose_host(struct router_stream *r, struct upstream_cluster *c)
+{
+    const struct headers *h = &r->s->req;
     const struct downstream_info *down = r->s->info.down;
     struct lb_context ctx = {0};
     if (upstream_cluster_conf(c)->type == CONF_CLUSTER_ORIGINAL_DST) {
@@ -217,21 +95,13 @@ static struct upstream_host *choose_host(struct router_stream *r, struct upstrea
             ctx.original_dst = &down->local;
         ctx.original_dst_header = headers_get_name(h, STR("x-envoy-original-dst-host"));
     }
-    return upstream_pick(c, &ctx);
-}
-
-static void start_upstream(struct router_stream *r, struct upstream_cluster *c,
-                           struct upstream_host *host)
-{
-    struct stream *s = r->s;
-    s->info.upstream_remote = *upstream_host_addr(host);
-    s->info.attempts = 1;
-    r->up.ops = &request_ops;
-    r->is_active = true;
-    loop_timer_init(&r->timer, s->loop, on_timeout);
-    if (r->req_end)
-        start_timer(r);
-    upstream_request_start(&r->up, c, host);
+    unsigned more = r->tried_n ? r->retry.policy->host_attempts : 0;
+    struct upstream_host *host = upstream_pick(c, &ctx);
+    while (host && more-- > 0 && was_tried(r, host)) {
+        upstream_host_unref(host);
+        host = upstream_pick(c, &ctx);
+    }
+    return host;
 }
 
 static void set_idle_timeout(struct stream *s, uint32_t timeout_ms)
@@ -264,55 +134,42 @@ static enum filter_status req_headers(struct http_filter *f, struct headers *h, 
         return FILTER_REPLIED;
     }
     s->info.upstream_cluster = arena_strndup(&s->arena, route->cluster.p, route->cluster.n);
-    router_set_timeout(r, h);
+    const struct conf_retry_policy *policy = route->retry ? route->retry : r->choice.vhost->retry;
+    retry_init(&r->retry, policy, h, &s->arena);
+    router_set_timeouts(r, h);
     router_change_request(r, h);
-    struct upstream_host *host = choose_host(r, c, h);
+    struct upstream_host *host = router_choose_host(r, c);
     if (!host) {
         router_reply_no_host(r, c);
         return FILTER_REPLIED;
     }
     r->req_end = end;
-    start_upstream(r, c, host);
+    r->is_kept = r->retry.on;
+    router_start(r, c, host);
     return FILTER_CONTINUE;
 }
 
 static enum filter_status req_body(struct http_filter *f, struct buf *data, bool end)
 {
     struct router_stream *r = of_filter(f);
-    if (!r->is_active) {
-        buf_fini(data); /* the response is complete already */
-        return FILTER_CONTINUE;
-    }
-    r->req_end = r->req_end || end;
-    if (end)
-        start_timer(r);
-    if (r->up.is_ready) {
-        r->s->info.upstream_tx_bytes += data->len;
-        upstream_request_body(&r->up, data, end);
-        return FILTER_CONTINUE;
-    }
-    buf_move(&r->body, data);
-    if (r->body.len > r->s->hcm->buffer_limit)
-        pause_request(r, true);
+    if (r->is_active)
+        return router_take_body(r, data, end);
+    buf_fini(data); /* the response is complete already */
     return FILTER_CONTINUE;
 }
 
 static enum filter_status req_trailers(struct http_filter *f, struct headers *h)
 {
     struct router_stream *r = of_filter(f);
-    if (!r->is_active)
-        return FILTER_CONTINUE;
-    r->req_end = r->has_trailers = true;
-    start_timer(r);
-    if (r->up.is_ready)
-        upstream_request_trailers(&r->up, h);
+    if (r->is_active)
+        router_take_trailers(r, h);
     return FILTER_CONTINUE;
 }
 
 static void resp_read_disable(struct http_filter *f, bool disable)
 {
     struct router_stream *r = of_filter(f);
-    if (r && r->is_active)
+    if (r && r->has_up)
         upstream_request_read_disable(&r->up, disable);
 }
 

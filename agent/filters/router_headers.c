@@ -12,19 +12,10 @@ static struct str format_u64(uint64_t v, char dst[24])
     return (struct str){p, (size_t)(dst + 24 - p)};
 }
 
-void router_set_timeout(struct router_stream *r, struct headers *h)
+void router_set_number(struct headers *h, struct str name, uint64_t v)
 {
-    struct str name = STR("x-envoy-upstream-rq-timeout-ms");
-    struct str given = headers_get_name(h, name);
-    uint64_t ms = r->choice.route->timeout_ms;
     char text[24];
-    if (given.p) {
-        str_to_u64(given, UINT32_MAX, &ms);
-        headers_remove(h, name);
-    }
-    r->timeout_ms = (uint32_t)ms;
-    if (ms)
-        headers_set_id(h, HDR_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, format_u64(ms, text));
+    headers_set(h, name, format_u64(v, text));
 }
 
 static void apply(const struct conf_header_ops *ops, struct headers *h)
@@ -81,6 +72,8 @@ void router_change_response(struct router_stream *r, struct headers *h)
         uint64_t ms = (loop_now_us(r->s->loop) - end_us) / 1000;
         headers_set_id(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME, format_u64(ms, text));
     }
+    if (r->choice.vhost->include_attempts_in_response && r->s->info.attempts)
+        router_set_number(h, STR("x-envoy-attempt-count"), r->s->info.attempts);
     apply(&r->choice.route->response_headers, h);
     apply(&r->choice.vhost->response_headers, h);
     apply(&r->config->response_headers, h);

@@ -1,8 +1,13 @@
-/* State of the router in one stream, shared by router.c and router_reply.c. [worker] */
+/* State of the router in one stream, shared by the router_*.c. [worker]
+ *
+ *   routed -> attempt (has_up) -> response goes down
+ *               ^        | failed, and its policy wants another try
+ *               +- backoff                                            */
 #ifndef FILTERS_ROUTER_PRIVATE_H
 #define FILTERS_ROUTER_PRIVATE_H
 
 #include "base/stat.h"
+#include "filters/router_retry.h"
 #include "http/route_match.h"
 #include "http/stream.h"
 #include "upstream/upstream.h"
@@ -17,6 +22,7 @@
 /* Per worker and use of the router; the prefix is known with the first stream. */
 struct router_worker {
     struct filter_env *env;
+    struct lb_random random; /* backoffs */
     bool has_stats;
 #define X(name) stat_id name;
     ROUTER_STAT_MAP(X)
@@ -28,19 +34,47 @@ struct router_stream {
     struct router_worker *worker;
     const struct conf_route_config *config; /* held by the stream's snapshot or its listener */
     struct route_choice choice;
+    struct upstream_cluster *cluster; /* while is_active; kept by host */
+    struct upstream_host *host;       /* of the newest attempt; own reference */
     struct upstream_request up;
+    struct retry_state retry;
+    struct upstream_host **tried; /* previous_hosts: own references, the last few */
+    unsigned tried_n;
     struct loop_timer timer; /* the route's timeout, from the end of the request */
-    struct buf body;         /* of the request, while there is no connection yet */
-    uint32_t timeout_ms;     /* 0: none */
-    bool is_active;          /* up was started and not finished */
+    struct loop_timer try_timer, try_idle_timer, backoff_timer;
+    struct buf body; /* of the request: what waits for a connection; all of it while is_kept */
+    uint32_t timeout_ms, try_timeout_ms, try_idle_ms; /* 0: none */
+    bool is_active;                                   /* routed, and the response is not complete */
+    bool has_up;                                      /* up was started and not finished */
+    bool is_kept;                                     /* for a further attempt */
+    bool holds_retry;                                 /* the cluster counts a retry for us */
+    bool is_after_try_timeout;                        /* the newest attempt */
     bool req_end, has_trailers;
     bool is_read_disabled; /* by us, of the request */
     bool resp_started;
 };
 
+/* ---- router_timeout.c ---- */
+/* The request's timeouts: of its headers (taken away), or of the route. */
+void router_set_timeouts(struct router_stream *r, struct headers *h);
+/* Tells the upstream how long we shall wait. */
+void router_say_timeout(struct router_stream *r, struct headers *h);
+
+/* ---- router_attempt.c ---- */
+/* Sends the request to host, whose reference passes. */
+void router_start(struct router_stream *r, struct upstream_cluster *c, struct upstream_host *host);
+enum filter_status router_take_body(struct router_stream *r, struct buf *data, bool end);
+void router_take_trailers(struct router_stream *r, const struct headers *h);
+/* No further attempt: what was kept for it is dropped. */
+void router_end_retries(struct router_stream *r);
+/* Ends the router's work on the stream, also when there is none. */
+void router_finish_upstream(struct router_stream *r);
+
+/* ---- router.c ---- */
+struct upstream_host *router_choose_host(struct router_stream *r, struct upstream_cluster *c);
+
 /* ---- router_headers.c ---- */
-/* x-envoy-upstream-rq-timeout-ms (taken away) or the route's timeout; says it upstream. */
-void router_set_timeout(struct router_stream *r, struct headers *h);
+void router_set_number(struct headers *h, struct str name, uint64_t v);
 /* The route's, virtual host's and configuration's changes, and its rewrites. */
 void router_change_request(struct router_stream *r, struct headers *h);
 void router_change_response(struct router_stream *r, struct headers *h);
@@ -50,10 +84,8 @@ void router_reply_no_route(struct router_stream *r, const char *details);
 void router_reply_direct(struct router_stream *r);
 void router_reply_no_cluster(struct router_stream *r);
 void router_reply_no_host(struct router_stream *r, struct upstream_cluster *c);
-void router_reply_timeout(struct router_stream *r);
+void router_reply_timeout(struct router_stream *r, uint32_t flag, const char *details);
+void router_reply_overrun(struct router_stream *r);
 void router_reply_reset(struct router_stream *r, enum upstream_reset why, const char *failure);
-
-/* Gives up the upstream request, if there is one. */
-void router_finish_upstream(struct router_stream *r);
 
 #endif

@@ -26,27 +26,44 @@ void router_reply_no_cluster(struct router_stream *r)
                        FLAG_NO_CLUSTER_FOUND, -1, NULL);
 }
 
+/* An answer in the upstream's place. */
+static void reply(struct router_stream *r, unsigned status, struct str body, const char *details,
+                  uint32_t flag, const struct headers *more)
+{
+    struct headers add = {0};
+    if (more)
+        headers_copy(&add, more);
+    if (r->choice.vhost->include_attempts_in_response && r->s->info.attempts)
+        router_set_number(&add, STR("x-envoy-attempt-count"), r->s->info.attempts);
+    stream_local_reply(r->s, status, body, details, flag, -1, &add);
+    headers_fini(&add);
+}
+
 void router_reply_no_host(struct router_stream *r, struct upstream_cluster *c)
 {
     upstream_count_status(c, NULL, 503);
-    stream_local_reply(r->s, 503, STR("no healthy upstream"), "no_healthy_upstream",
-                       FLAG_NO_HEALTHY_UPSTREAM, -1, NULL);
+    reply(r, 503, STR("no healthy upstream"), "no_healthy_upstream", FLAG_NO_HEALTHY_UPSTREAM,
+          NULL);
 }
 
-void router_reply_timeout(struct router_stream *r)
+void router_reply_timeout(struct router_stream *r, uint32_t flag, const char *details)
 {
-    struct upstream_cluster *c = r->up.cluster;
-    upstream_count_timeout(c, r->up.host);
     if (r->resp_started) {
         stat_inc(r->worker->rq_reset_after_downstream_response_started);
         router_finish_upstream(r);
-        stream_reset(r->s, FLAG_UPSTREAM_REQUEST_TIMEOUT, "response_timeout");
+        stream_reset(r->s, flag, details);
         return;
     }
-    upstream_count_status(c, r->up.host, 504);
+    upstream_count_status(r->cluster, r->host, 504);
     router_finish_upstream(r);
-    stream_local_reply(r->s, 504, STR("upstream request timeout"), "response_timeout",
-                       FLAG_UPSTREAM_REQUEST_TIMEOUT, -1, NULL);
+    reply(r, 504, STR("upstream request timeout"), details, flag, NULL);
+}
+
+void router_reply_overrun(struct router_stream *r)
+{
+    router_finish_upstream(r);
+    reply(r, 507, STR("exceeded request buffer limit while retrying upstream"),
+          "request_payload_exceeded_retry_buffer_limit", 0, NULL);
 }
 
 /* "upstream_reset_before_response_started{connection_termination}", blanks as "_". */
@@ -70,13 +87,13 @@ static void answer_reset(struct router_stream *r, enum upstream_reset why, const
     unsigned status = why == UPSTREAM_RESET_PROTOCOL ? 502 : 503;
     struct headers add = {0};
     char *body = arena_printf(
-        &r->s->arena,
-        "upstream connect error or disconnect/reset before headers. reset reason: %s%s%s",
+        &r->s->arena, "upstream connect error or disconnect/reset before headers. %s: %s%s%s",
+        r->s->info.attempts > 1 ? "retried and the latest reset reason" : "reset reason",
         upstream_reset_text(why), has_failure ? ", transport failure reason: " : "",
         has_failure ? failure : "");
     if (why == UPSTREAM_RESET_OVERFLOW)
         headers_add(&add, STR("x-envoy-overloaded"), STR("true"));
-    stream_local_reply(r->s, status, str_of(body), details, upstream_reset_flag(why), -1, &add);
+    reply(r, status, str_of(body), details, upstream_reset_flag(why), &add);
     headers_fini(&add);
 }
 
@@ -93,7 +110,7 @@ void router_reply_reset(struct router_stream *r, enum upstream_reset why, const 
         stream_reset(r->s, upstream_reset_flag(why), details);
         return;
     }
-    upstream_count_status(r->up.cluster, r->up.host, why == UPSTREAM_RESET_PROTOCOL ? 502 : 503);
+    upstream_count_status(r->cluster, r->host, why == UPSTREAM_RESET_PROTOCOL ? 502 : 503);
     router_finish_upstream(r);
     answer_reset(r, why, failure, details);
 }

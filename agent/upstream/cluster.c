@@ -30,6 +30,11 @@ struct upstream_host *host_ref(struct upstream_host *h)
     return h;
 }
 
+struct upstream_host *upstream_host_ref(struct upstream_host *h)
+{
+    return host_ref(h);
+}
+
 void upstream_host_unref(struct upstream_host *h)
 {
     if (--h->refs)
@@ -153,6 +158,7 @@ struct upstream_cluster *cluster_create(struct upstreams *u, struct conf_cluster
     c->connections.open_gauge = define_open(c, "cx_open");
     c->pending.open_gauge = define_open(c, "rq_pending_open");
     c->requests.open_gauge = define_open(c, "rq_open");
+    c->retries.open_gauge = define_open(c, "rq_retry_open");
     if (!is_original_dst(c))
         update_hosts(c, e->endpoints);
     return c;
@@ -200,6 +206,7 @@ void cluster_unref(struct upstream_cluster *c)
     release_open(&c->connections);
     release_open(&c->pending);
     release_open(&c->requests);
+    release_open(&c->retries);
     cluster_stats_fini(&c->stats);
     conf_object_unref(c->entry);
     mem_free(c->name);

@@ -33,6 +33,17 @@ void cluster_stats_init(struct cluster_stats *s, const char *cluster)
 #undef X
 }
 
+static void code_stats_fini(struct code_stats *cs)
+{
+    stat_release(cs->completed);
+    for (int i = 0; i < CODE_CLASSES; i++) {
+        stat_release(cs->classes[i]);
+        for (int j = 0; cs->codes[i] && j < 100; j++)
+            stat_release(cs->codes[i][j]);
+        mem_free(cs->codes[i]);
+    }
+}
+
 void cluster_stats_fini(struct cluster_stats *s)
 {
 #define X(name) stat_release(s->name);
@@ -40,41 +51,76 @@ void cluster_stats_fini(struct cluster_stats *s)
     CLUSTER_GAUGE_MAP(X)
     CLUSTER_HISTOGRAM_MAP(X)
 #undef X
-    for (int i = 0; i < CODE_CLASSES; i++) {
-        stat_release(s->classes[i]);
-        for (int j = 0; s->codes[i] && j < 100; j++)
-            stat_release(s->codes[i][j]);
-        mem_free(s->codes[i]);
-    }
+    code_stats_fini(&s->all);
+    code_stats_fini(&s->retried);
     mem_free(s->prefix);
 }
 
-static void count_code(struct cluster_stats *s, unsigned status)
+/* more: "" or "retry.". */
+static void count_code(const struct cluster_stats *s, struct code_stats *cs, const char *more,
+                       unsigned status)
 {
     unsigned class = status / 100;
     if (class < 1 || class >= CODE_CLASSES)
         return;
-    if (!s->codes[class]) {
-        s->codes[class] = mem_zalloc(100 * sizeof(stat_id));
-        s->classes[class] = stat_define(STAT_COUNTER, "%supstream_rq_%uxx", s->prefix, class);
+    if (!cs->codes[class]) {
+        cs->codes[class] = mem_zalloc(100 * sizeof(stat_id));
+        cs->classes[class] =
+            stat_define(STAT_COUNTER, "%s%supstream_rq_%uxx", s->prefix, more, class);
     }
-    stat_id *id = &s->codes[class][status % 100];
+    stat_id *id = &cs->codes[class][status % 100];
     if (!*id)
-        *id = stat_define(STAT_COUNTER, "%supstream_rq_%u", s->prefix, status);
-    stat_inc(s->classes[class]);
+        *id = stat_define(STAT_COUNTER, "%s%supstream_rq_%u", s->prefix, more, status);
+    stat_inc(cs->classes[class]);
     stat_inc(*id);
 }
 
-void upstream_count_status(struct upstream_cluster *c, struct upstream_host *h, unsigned status)
+static void count_host(struct upstream_host *h, unsigned status)
 {
-    stat_inc(c->stats.upstream_rq_completed);
-    count_code(&c->stats, status);
     if (!h)
         return;
     if (status >= 500)
         h->stats.rq_error++;
     else
         h->stats.rq_success++;
+}
+
+void upstream_count_status(struct upstream_cluster *c, struct upstream_host *h, unsigned status)
+{
+    stat_inc(c->stats.upstream_rq_completed);
+    count_code(&c->stats, &c->stats.all, "", status);
+    count_host(h, status);
+}
+
+void upstream_count_retried(struct upstream_cluster *c, struct upstream_host *h, unsigned status)
+{
+    struct cluster_stats *s = &c->stats;
+    if (!s->retried.completed)
+        s->retried.completed =
+            stat_define(STAT_COUNTER, "%sretry.upstream_rq_completed", s->prefix);
+    stat_inc(s->retried.completed);
+    count_code(s, &s->retried, "retry.", status);
+    count_host(h, status);
+}
+
+void upstream_count_retry(struct upstream_cluster *c, enum upstream_retry_event e)
+{
+    const struct cluster_stats *s = &c->stats;
+    const stat_id ids[] = {
+        [UPSTREAM_RETRY_SUCCESS] = s->upstream_rq_retry_success,
+        [UPSTREAM_RETRY_LIMIT_EXCEEDED] = s->upstream_rq_retry_limit_exceeded,
+        [UPSTREAM_RETRY_EXPONENTIAL] = s->upstream_rq_retry_backoff_exponential,
+        [UPSTREAM_RETRY_RATELIMITED] = s->upstream_rq_retry_backoff_ratelimited,
+        [UPSTREAM_RETRY_ABANDONED] = s->retry_or_shadow_abandoned,
+    };
+    stat_inc(ids[e]);
+}
+
+void upstream_count_try_timeout(struct upstream_cluster *c, struct upstream_host *h, bool is_idle)
+{
+    stat_inc(is_idle ? c->stats.upstream_rq_per_try_idle_timeout
+                     : c->stats.upstream_rq_per_try_timeout);
+    h->stats.rq_timeout++;
 }
 
 void upstream_record_time(struct upstream_cluster *c, uint64_t time_ms)

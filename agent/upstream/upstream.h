@@ -43,6 +43,7 @@ struct lb_context {
 
 /* Chooses a host and takes a reference; NULL: no healthy host. */
 struct upstream_host *upstream_pick(struct upstream_cluster *c, const struct lb_context *ctx);
+struct upstream_host *upstream_host_ref(struct upstream_host *h);
 void upstream_host_unref(struct upstream_host *h);
 const struct addr *upstream_host_addr(const struct upstream_host *h);
 
@@ -125,6 +126,24 @@ void upstream_count_status(struct upstream_cluster *c, struct upstream_host *h, 
 void upstream_record_time(struct upstream_cluster *c, uint64_t time_ms);
 /* The route's timeout struck while r was in progress. */
 void upstream_count_timeout(struct upstream_cluster *c, struct upstream_host *h);
+
+/* ---- retries ---- */
+/* Counts a retry under way, against max_retries or the budget. False: no more of them now (and
+ * counts that). The cluster has to be kept meanwhile, by a reference to a host. */
+bool upstream_retry_begin(struct upstream_cluster *c);
+void upstream_retry_end(struct upstream_cluster *c);
+
+enum upstream_retry_event {
+    UPSTREAM_RETRY_SUCCESS,
+    UPSTREAM_RETRY_LIMIT_EXCEEDED,
+    UPSTREAM_RETRY_EXPONENTIAL,
+    UPSTREAM_RETRY_RATELIMITED,
+    UPSTREAM_RETRY_ABANDONED, /* a request too big to be kept */
+};
+void upstream_count_retry(struct upstream_cluster *c, enum upstream_retry_event e);
+/* A response that is not passed on because the request is tried again. */
+void upstream_count_retried(struct upstream_cluster *c, struct upstream_host *h, unsigned status);
+void upstream_count_try_timeout(struct upstream_cluster *c, struct upstream_host *h, bool is_idle);
 
 /* No host of c let a TCP session in. */
 void upstream_count_attempts_exceeded(struct upstream_cluster *c);

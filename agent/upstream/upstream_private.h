@@ -28,6 +28,15 @@ struct upstreams {
 
 #define CLUSTER_COUNTER_MAP(X)                     \
     X(bind_errors)                                 \
+    X(retry_or_shadow_abandoned)                   \
+    X(upstream_rq_per_try_timeout)                 \
+    X(upstream_rq_per_try_idle_timeout)            \
+    X(upstream_rq_retry)                           \
+    X(upstream_rq_retry_backoff_exponential)       \
+    X(upstream_rq_retry_backoff_ratelimited)       \
+    X(upstream_rq_retry_limit_exceeded)            \
+    X(upstream_rq_retry_overflow)                  \
+    X(upstream_rq_retry_success)                   \
     X(lb_healthy_panic)                            \
     X(original_dst_host_invalid)                   \
     X(upstream_cx_connect_attempts_exceeded)       \
@@ -79,9 +88,12 @@ struct cluster_stats {
     CLUSTER_GAUGE_MAP(X)
     CLUSTER_HISTOGRAM_MAP(X)
 #undef X
-    stat_id classes[CODE_CLASSES]; /* upstream_rq_2xx; 0 until used */
-    stat_id *codes[CODE_CLASSES];  /* upstream_rq_200: 100 ids per class that occurred */
-    char *prefix;                  /* "cluster.NAME." as stat names have it */
+    struct code_stats {
+        stat_id completed;
+        stat_id classes[CODE_CLASSES]; /* upstream_rq_2xx; 0 until used */
+        stat_id *codes[CODE_CLASSES];  /* upstream_rq_200: 100 ids per class that occurred */
+    } all, retried;                    /* retried: "retry.upstream_rq_2xx" */
+    char *prefix;                      /* "cluster.NAME." as stat names have it */
 };
 
 void cluster_stats_init(struct cluster_stats *s, const char *cluster);
@@ -119,7 +131,7 @@ struct upstream_cluster {
     struct lb lb;
     struct hash original_dst;        /* address -> struct upstream_host * of hosts */
     struct loop_timer cleanup_timer; /* ORIGINAL_DST: unused hosts */
-    struct breaker connections, pending, requests;
+    struct breaker connections, pending, requests, retries;
     struct cluster_stats stats;
 };
 
