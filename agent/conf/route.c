@@ -6,12 +6,26 @@
 #include "base/regex.h"
 #include "conf/retry.h"
 
+static void fini_values(struct conf_value_match *m, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        regex_destroy(&m[i].string.regex);
+}
+
 static void fini_route(struct conf_route *r)
 {
     regex_destroy(&r->path_regex);
+    regex_destroy(&r->regex_rewrite.regex);
+    regex_destroy(&r->host_path_regex.regex);
+    if (r->redirect)
+        regex_destroy(&r->redirect->regex_rewrite.regex);
     for (size_t i = 0; i < r->headers_n; i++)
         regex_destroy(&r->headers[i].string.regex);
+    for (size_t i = 0; i < r->hash_n; i++)
+        regex_destroy(&r->hash[i].rewrite.regex);
     conf_retry_fini(r->retry);
+    fini_values(r->query, r->query_n);
+    fini_values(r->cookies, r->cookies_n);
 }
 
 static void fini_config(struct conf_object *o)

@@ -126,6 +126,8 @@ bool route_match_path(const struct conf_route *r, struct str path)
         return starts(p, r->path, nocase) && (p.n == r->path.n || p.p[r->path.n] == '/');
     case CONF_PATH_REGEX:
         return regex_match(r->path_regex, p);
+    case CONF_PATH_CONNECT:
+        return true; /* the method decides */
     }
     return false;
 }
