@@ -254,6 +254,8 @@ static int decode_http_typed(struct decode *d, const http_filter_msg *m, struct 
     f->type_url = t->type;
     if (t->kind == CONF_HTTP_WASM)
         return set_inline(d, m->name, m->typed_config, &w, err);
+    if (t->kind == CONF_HTTP_ROUTER)
+        return decode_router(d, m->typed_config, f, err);
     return check_empty(d, m, t, err);
 }
 

@@ -119,6 +119,19 @@ int decode_route_message(const Envoy__Config__Route__V3__RouteConfiguration *m,
 int decode_retry(struct decode *d, const Envoy__Config__Route__V3__RetryPolicy *m,
                  const struct conf_retry_policy **policy_r, struct error *err);
 
+/* Timeouts of an action beyond the plain one. */
+int decode_timeouts(const Envoy__Config__Route__V3__RouteAction *m, struct conf_route_timeouts *t,
+                    struct error *err);
+
+/* ---- decode_mirror.c ---- */
+int decode_mirrors(struct decode *d,
+                   Envoy__Config__Route__V3__RouteAction__RequestMirrorPolicy *const *m, size_t n,
+                   struct conf_mirrors *mirrors, struct error *err);
+
+/* ---- decode_router.c ---- */
+int decode_router(struct decode *d, const Google__Protobuf__Any *any, struct conf_http_filter *f,
+                  struct error *err);
+
 /* ---- decode_headers.c ---- */
 struct decode_header_ops {
     Envoy__Config__Core__V3__HeaderValueOption *const *add;

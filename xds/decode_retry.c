@@ -1,4 +1,4 @@
-/* Retry policies of routes and virtual hosts. */
+/* Retry policies of routes and virtual hosts, and what else limits the time of a request. */
 #include "conf/retry.h"
 
 #include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb-c.h"
@@ -121,4 +121,33 @@ int decode_retry(struct decode *d, const policy_msg *m, const struct conf_retry_
     if (!rc)
         rc = set_hosts(m, p, err);
     return rc ? error_prefix(err, "retry_policy.") : 0;
+}
+
+static int set_stream_duration(const Envoy__Config__Route__V3__RouteAction__MaxStreamDuration *m,
+                               struct conf_route_timeouts *t, struct error *err)
+{
+    if (!m)
+        return 0;
+    t->has_stream_duration = true;
+    t->has_stream_duration_value = m->max_stream_duration != NULL;
+    t->has_grpc_header_max = m->grpc_timeout_header_max != NULL;
+    int rc =
+        decode_ms(m->max_stream_duration, 0, "max_stream_duration", &t->stream_duration_ms, err);
+    if (!rc)
+        rc = decode_ms(m->grpc_timeout_header_max, 0, "grpc_timeout_header_max",
+                       &t->grpc_header_max_ms, err);
+    if (!rc)
+        rc = decode_ms(m->grpc_timeout_header_offset, 0, "grpc_timeout_header_offset",
+                       &t->grpc_header_offset_ms, err);
+    return rc ? error_prefix(err, "max_stream_duration.") : 0;
+}
+
+int decode_timeouts(const Envoy__Config__Route__V3__RouteAction *m, struct conf_route_timeouts *t,
+                    struct error *err)
+{
+    t->has_grpc_max = m->max_grpc_timeout != NULL;
+    int rc = decode_ms(m->max_grpc_timeout, 0, "max_grpc_timeout", &t->grpc_max_ms, err);
+    if (!rc)
+        rc = decode_ms(m->grpc_timeout_offset, 0, "grpc_timeout_offset", &t->grpc_offset_ms, err);
+    return rc ? rc : set_stream_duration(m->max_stream_duration, t, err);
 }

@@ -129,6 +129,11 @@ static int decode_action(struct decode *d, const action_msg *m, struct conf_rout
         rc = decode_ms(m->idle_timeout, 0, "idle_timeout", &r->idle_timeout_ms, err);
     if (!rc)
         rc = decode_retry(d, m->retry_policy, &r->retry, err);
+    if (!rc)
+        rc = decode_timeouts(m, &r->timeouts, err);
+    if (!rc)
+        rc = decode_mirrors(d, m->request_mirror_policies, m->n_request_mirror_policies,
+                            &r->mirrors, err);
     return rc ? error_prefix(err, "route.") : 0;
 }
 
@@ -200,6 +205,9 @@ static int decode_vhost(struct decode *d, const vhost_msg *m, size_t body_max,
         rc = decode_header_ops(d, OPS(m, response), "response", &v->response_headers, err);
     if (!rc)
         rc = decode_retry(d, m->retry_policy, &v->retry, err);
+    if (!rc)
+        rc = decode_mirrors(d, m->request_mirror_policies, m->n_request_mirror_policies,
+                            &v->mirrors, err);
     v->include_attempts_in_request = m->include_request_attempt_count;
     v->include_attempts_in_response = m->include_attempt_count_in_response;
     v->include_is_timeout_retry = m->include_is_timeout_retry_header;
@@ -242,6 +250,9 @@ static int decode_config(struct decode *d, const config_msg *m, struct conf_rout
             error_prefix(err, "virtual_hosts[%zu].", i);
     if (!result)
         result = index_domains(m, rc, err);
+    if (!result)
+        result = decode_mirrors(d, m->request_mirror_policies, m->n_request_mirror_policies,
+                                &rc->mirrors, err);
     if (!result)
         result = decode_header_ops(d, OPS(m, request), "request", &rc->request_headers, err);
     if (!result)

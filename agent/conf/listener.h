@@ -30,6 +30,13 @@ enum conf_http_filter_kind {
     CONF_HTTP_NOOP, /* accepted, counted, does nothing (README lists them) */
 };
 
+/* CONF_HTTP_ROUTER */
+struct conf_router {
+    bool suppress_envoy_headers, respect_expected_timeout;
+    struct str *strict; /* headers whose values are checked */
+    size_t strict_n;
+};
+
 struct conf_http_filter {
     const char *name;
     const char *type_url;
@@ -43,6 +50,7 @@ struct conf_http_filter {
     uint32_t initial_fetch_timeout_ms; /* ECDS; 0 waits for ever */
     struct conf_plugin *plugin;
     struct conf_plugin *default_plugin; /* ECDS default_config, or NULL */
+    const struct conf_router *router;   /* NULL: the defaults */
 };
 
 /* ---- network filters ---- */

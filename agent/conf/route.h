@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/str.h"
+#include "conf/mirror.h"
 #include "conf/object.h"
 
 enum conf_string_match_kind {
@@ -152,6 +153,15 @@ enum conf_host_rewrite_kind {
     CONF_HOST_PATH_REGEX, /* made from the path */
 };
 
+/* Of a RouteAction; 0 ms is none. */
+struct conf_route_timeouts {
+    bool has_grpc_max; /* max_grpc_timeout: gRPC requests bring their own, up to it */
+    uint32_t grpc_max_ms, grpc_offset_ms;
+    bool has_stream_duration; /* max_stream_duration: in place of the route's timeout */
+    bool has_stream_duration_value, has_grpc_header_max;
+    uint32_t stream_duration_ms, grpc_header_max_ms, grpc_header_offset_ms;
+};
+
 struct conf_route {
     struct str name;
     /* ---- match ---- */
@@ -190,6 +200,8 @@ struct conf_route {
     struct conf_redirect *redirect; /* CONF_ACTION_REDIRECT */
     struct conf_header_ops request_headers, response_headers;
     struct conf_filter_overrides overrides;
+    struct conf_route_timeouts timeouts;
+    struct conf_mirrors mirrors;
 };
 
 struct conf_virtual_host {
@@ -197,6 +209,7 @@ struct conf_virtual_host {
     struct conf_route *routes;
     size_t routes_n;
     enum { CONF_TLS_NONE, CONF_TLS_EXTERNAL_ONLY, CONF_TLS_ALL } require_tls;
+    struct conf_mirrors mirrors;
     bool include_attempts_in_request, include_attempts_in_response, include_is_timeout_retry;
     const struct conf_retry_policy *retry; /* or NULL */
     struct conf_header_ops request_headers, response_headers;
@@ -222,6 +235,7 @@ struct conf_route_config {
     const char *vhost_header; /* chooses in place of :authority; "": none */
     struct str *internal_only_headers;
     size_t internal_only_n;
+    struct conf_mirrors mirrors;
     struct conf_header_ops request_headers, response_headers;
     struct conf_filter_overrides overrides;
 };

@@ -3,7 +3,6 @@
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "filters/router_private.h"
-#include "http/hcm.h"
 
 static struct router_stream *of_filter(struct http_filter *f)
 {
@@ -14,8 +13,10 @@ static struct router_stream *of_filter(struct http_filter *f)
 
 static void worker_init(const struct conf_http_filter *conf, struct filter_env *env, void **obj_r)
 {
-    (void)conf;
+    static const struct conf_router defaults;
     struct router_worker *w = MEM_NEW(struct router_worker);
+    w->options = conf->router ? conf->router : &defaults;
+    list_init(&w->shadows);
     w->env = env;
     crypto_random(&w->random.state, sizeof(w->random.state));
     *obj_r = w;
@@ -24,6 +25,7 @@ static void worker_init(const struct conf_http_filter *conf, struct filter_env *
 static void worker_fini(void *obj)
 {
     struct router_worker *w = obj;
+    router_shadow_cancel_all(w);
     if (w->has_stats) {
 #define X(name) stat_release(w->name);
         ROUTER_STAT_MAP(X)
@@ -44,6 +46,7 @@ static bool stream_init(struct http_filter *f)
 {
     struct router_stream *r = arena_zalloc(&f->stream->arena, sizeof(*r));
     r->s = f->stream;
+    router_init_duration(r);
     r->worker = f->worker_obj;
     if (!r->worker->has_stats)
         define_stats(r->worker, f->stream->hcm->conf->stat_prefix);
@@ -54,7 +57,9 @@ static bool stream_init(struct http_filter *f)
 static void stream_fini(struct http_filter *f)
 {
     struct router_stream *r = of_filter(f);
+    loop_timer_stop(&r->duration_timer);
     router_finish_upstream(r);
+    router_shadow_drop(r);
 }
 
 /* ---- choice ---- */
@@ -134,9 +139,12 @@ static enum filter_status req_headers(struct http_filter *f, struct headers *h, 
         return FILTER_REPLIED;
     }
     s->info.upstream_cluster = arena_strndup(&s->arena, route->cluster.p, route->cluster.n);
+    if (!router_check_strict(r, h))
+        return FILTER_REPLIED;
     const struct conf_retry_policy *policy = route->retry ? route->retry : r->choice.vhost->retry;
     retry_init(&r->retry, policy, h, &s->arena);
     router_set_timeouts(r, h);
+    router_start_duration(r, h);
     router_change_request(r, h);
     struct upstream_host *host = router_choose_host(r, c);
     if (!host) {

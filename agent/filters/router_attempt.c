@@ -1,6 +1,5 @@
 /* One attempt at an upstream after another, until a response goes down or nothing is left. */
 #include "filters/router_private.h"
-#include "http/hcm.h"
 
 enum { TRIED_MAX = 16 };
 
@@ -236,6 +235,9 @@ static bool keep(struct router_stream *r, const struct buf *data)
 enum filter_status router_take_body(struct router_stream *r, struct buf *data, bool end)
 {
     r->req_end = r->req_end || end;
+    router_shadow_body(r, data);
+    if (end)
+        router_shadow_send(r);
     if (r->is_kept && !keep(r, data))
         return FILTER_REPLIED;
     if (end)
@@ -257,6 +259,7 @@ enum filter_status router_take_body(struct router_stream *r, struct buf *data, b
 void router_take_trailers(struct router_stream *r, const struct headers *h)
 {
     r->req_end = r->has_trailers = true;
+    router_shadow_send(r);
     start_timers(r);
     if (r->has_up && r->up.is_ready)
         upstream_request_trailers(&r->up, h);
@@ -381,6 +384,9 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
     struct stream *s = r->s;
     if (!r->is_active) {
         r->is_active = true;
+        router_shadow_begin(r, &s->req);
+        if (r->req_end)
+            router_shadow_send(r);
         loop_timer_init(&r->timer, s->loop, on_timeout);
         loop_timer_init(&r->try_timer, s->loop, on_try_timeout);
         loop_timer_init(&r->try_idle_timer, s->loop, on_try_idle);

@@ -42,7 +42,8 @@ static void rewrite_path(struct router_stream *r, struct headers *h)
     char *to = arena_alloc(&r->s->arena, n + 1);
     memcpy(to, route->prefix_rewrite.p, route->prefix_rewrite.n);
     memcpy(to + route->prefix_rewrite.n, path.p + cut, path.n - cut);
-    headers_set_id(h, HDR_X_ENVOY_ORIGINAL_PATH, path);
+    if (!router_options(r)->suppress_envoy_headers)
+        headers_set_id(h, HDR_X_ENVOY_ORIGINAL_PATH, path);
     headers_set_id(h, HDR_PATH, (struct str){to, n});
 }
 
@@ -51,7 +52,8 @@ static void rewrite_host(struct router_stream *r, struct headers *h)
     struct str to = r->choice.route->host_rewrite;
     if (!to.p)
         return;
-    headers_set(h, STR("x-envoy-original-host"), headers_get(h, HDR_AUTHORITY));
+    if (!router_options(r)->suppress_envoy_headers)
+        headers_set(h, STR("x-envoy-original-host"), headers_get(h, HDR_AUTHORITY));
     headers_set_id(h, HDR_AUTHORITY, to);
 }
 
@@ -68,7 +70,7 @@ void router_change_response(struct router_stream *r, struct headers *h)
 {
     uint64_t end_us = r->s->info.req_end_us;
     char text[24];
-    if (r->is_active && end_us) {
+    if (r->is_active && end_us && !router_options(r)->suppress_envoy_headers) {
         uint64_t ms = (loop_now_us(r->s->loop) - end_us) / 1000;
         headers_set_id(h, HDR_X_ENVOY_UPSTREAM_SERVICE_TIME, format_u64(ms, text));
     }

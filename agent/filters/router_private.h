@@ -6,10 +6,14 @@
 #ifndef FILTERS_ROUTER_PRIVATE_H
 #define FILTERS_ROUTER_PRIVATE_H
 
+#include "base/list.h"
+#include "base/mem.h"
 #include "base/stat.h"
 #include "filters/router_retry.h"
 #include "http/route_match.h"
+#include "http/hcm.h"
 #include "http/stream.h"
+#include "upstream/callout.h"
 #include "upstream/upstream.h"
 
 #define ROUTER_STAT_MAP(X)                        \
@@ -22,7 +26,10 @@
 /* Per worker and use of the router; the prefix is known with the first stream. */
 struct router_worker {
     struct filter_env *env;
-    struct lb_random random; /* backoffs */
+    struct lb_random random; /* backoffs, mirrors */
+    const struct conf_router *options;
+    struct list shadows; /* struct router_shadow */
+    unsigned shadows_n;
     bool has_stats;
 #define X(name) stat_id name;
     ROUTER_STAT_MAP(X)
@@ -40,15 +47,21 @@ struct router_stream {
     struct retry_state retry;
     struct upstream_host **tried; /* previous_hosts: own references, the last few */
     unsigned tried_n;
-    struct loop_timer timer; /* the route's timeout, from the end of the request */
+    struct loop_timer timer;          /* the route's timeout, from the end of the request */
+    struct loop_timer duration_timer; /* of the stream, from its begin to its end */
     struct loop_timer try_timer, try_idle_timer, backoff_timer;
     struct buf body; /* of the request: what waits for a connection; all of it while is_kept */
+    const struct conf_mirrors *mirrors; /* that still want the request, or NULL */
+    struct headers *shadow_head;
+    struct buf shadow_body;
+    unsigned timeout_status;
     uint32_t timeout_ms, try_timeout_ms, try_idle_ms; /* 0: none */
-    bool is_active;                                   /* routed, and the response is not complete */
-    bool has_up;                                      /* up was started and not finished */
-    bool is_kept;                                     /* for a further attempt */
-    bool holds_retry;                                 /* the cluster counts a retry for us */
-    bool is_after_try_timeout;                        /* the newest attempt */
+    bool says_grpc_timeout;
+    bool is_active;            /* routed, and the response is not complete */
+    bool has_up;               /* up was started and not finished */
+    bool is_kept;              /* for a further attempt */
+    bool holds_retry;          /* the cluster counts a retry for us */
+    bool is_after_try_timeout; /* the newest attempt */
     bool req_end, has_trailers;
     bool is_read_disabled; /* by us, of the request */
     bool resp_started;
@@ -59,6 +72,24 @@ struct router_stream {
 void router_set_timeouts(struct router_stream *r, struct headers *h);
 /* Tells the upstream how long we shall wait. */
 void router_say_timeout(struct router_stream *r, struct headers *h);
+
+/* max_stream_duration of the route. */
+void router_init_duration(struct router_stream *r);
+void router_start_duration(struct router_stream *r, struct headers *h);
+enum { GRPC_DEADLINE_EXCEEDED = 4 };
+
+/* ---- router_strict.c ---- */
+/* The headers of strict_check_headers; false: the request was answered. */
+bool router_check_strict(struct router_stream *r, const struct headers *h);
+
+/* ---- router_shadow.c ---- */
+/* Takes a copy of the head if the request is mirrored. */
+void router_shadow_begin(struct router_stream *r, const struct headers *h);
+void router_shadow_body(struct router_stream *r, const struct buf *data);
+/* The request is complete. */
+void router_shadow_send(struct router_stream *r);
+void router_shadow_drop(struct router_stream *r);
+void router_shadow_cancel_all(struct router_worker *w);
 
 /* ---- router_attempt.c ---- */
 /* Sends the request to host, whose reference passes. */
@@ -87,5 +118,10 @@ void router_reply_no_host(struct router_stream *r, struct upstream_cluster *c);
 void router_reply_timeout(struct router_stream *r, uint32_t flag, const char *details);
 void router_reply_overrun(struct router_stream *r);
 void router_reply_reset(struct router_stream *r, enum upstream_reset why, const char *failure);
+
+static inline const struct conf_router *router_options(const struct router_stream *r)
+{
+    return r->worker->options;
+}
 
 #endif

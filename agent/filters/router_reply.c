@@ -54,9 +54,11 @@ void router_reply_timeout(struct router_stream *r, uint32_t flag, const char *de
         stream_reset(r->s, flag, details);
         return;
     }
-    upstream_count_status(r->cluster, r->host, 504);
+    upstream_count_status(r->cluster, r->host, r->timeout_status);
     router_finish_upstream(r);
-    reply(r, 504, STR("upstream request timeout"), details, flag, NULL);
+    reply(r, r->timeout_status,
+          r->timeout_status == 504 ? STR("upstream request timeout") : STR_NULL, details, flag,
+          NULL);
 }
 
 void router_reply_overrun(struct router_stream *r)
@@ -91,7 +93,7 @@ static void answer_reset(struct router_stream *r, enum upstream_reset why, const
         r->s->info.attempts > 1 ? "retried and the latest reset reason" : "reset reason",
         upstream_reset_text(why), has_failure ? ", transport failure reason: " : "",
         has_failure ? failure : "");
-    if (why == UPSTREAM_RESET_OVERFLOW)
+    if (why == UPSTREAM_RESET_OVERFLOW && !router_options(r)->suppress_envoy_headers)
         headers_add(&add, STR("x-envoy-overloaded"), STR("true"));
     reply(r, status, str_of(body), details, upstream_reset_flag(why), &add);
     headers_fini(&add);

@@ -16,6 +16,7 @@ struct callout {
     struct loop_timer timer;
     struct loop_task free_task;
     uint64_t response_max, start_us;
+    bool drops_response;
     callout_fn *done;
     void *arg;
 };
@@ -134,6 +135,8 @@ static void on_headers(struct upstream_request *up, bool end)
 static void on_body(struct upstream_request *up, struct buf *data, bool end)
 {
     struct callout *c = of(up);
+    if (c->drops_response)
+        buf_fini(data);
     if (c->response.body.len + data->len > c->response_max) {
         buf_fini(data);
         finish_broken(c);
@@ -221,6 +224,7 @@ int callout_start(struct upstreams *u, struct snapshot *s, const struct callout_
     c->loop = upstreams_loop(u);
     c->free_task.run = run_free;
     c->start_us = loop_now_us(c->loop);
+    c->drops_response = rq->drops_response;
     c->response_max = rq->response_max ? rq->response_max : RESPONSE_MAX;
     c->done = done;
     c->arg = arg;

@@ -4,6 +4,7 @@
 #ifndef UPSTREAM_CALLOUT_H
 #define UPSTREAM_CALLOUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -20,6 +21,7 @@ struct callout_request {
     const struct headers *trailers; /* or NULL */
     uint32_t timeout_ms;            /* 0: none */
     uint64_t response_max;          /* bytes of response body; 0: 16 MiB */
+    bool drops_response;            /* its body is not kept, however long it is */
 };
 
 struct callout_response {
