@@ -12,13 +12,16 @@ struct socket_set {
     struct list node;
     struct addr addr;
     bool is_listening;
-    unsigned reserved; /* by listeners that are not published yet */
-    int *fds;          /* one per worker; without SO_REUSEPORT all are duplicates of one */
+    bool is_handed_over; /* another process has it too */
+    unsigned reserved;   /* by listeners that are not published yet */
+    int *fds;            /* one per worker; without SO_REUSEPORT all are duplicates of one */
 };
 
 struct sockets {
     unsigned workers;
     struct list sets;
+    int (*take)(void *arg, const struct addr *a, unsigned worker); /* or NULL */
+    void *take_arg;
 };
 
 struct sockets *sockets_create(unsigned workers)
@@ -27,6 +30,13 @@ struct sockets *sockets_create(unsigned workers)
     s->workers = workers;
     list_init(&s->sets);
     return s;
+}
+
+void sockets_set_source(struct sockets *s,
+                        int (*take)(void *arg, const struct addr *a, unsigned worker), void *arg)
+{
+    s->take = take;
+    s->take_arg = arg;
 }
 
 static struct socket_set *find(const struct sockets *s, const struct addr *a)
@@ -45,7 +55,7 @@ static void close_set(struct sockets *s, struct socket_set *set)
     for (unsigned i = 0; i < s->workers; i++)
         if (set->fds[i] >= 0)
             close(set->fds[i]);
-    if (set->addr.sa.sa_family == AF_UNIX && set->addr.un.sun_path[0])
+    if (set->addr.sa.sa_family == AF_UNIX && set->addr.un.sun_path[0] && !set->is_handed_over)
         unlink(set->addr.un.sun_path);
     mem_free(set->fds);
     mem_free(set);
@@ -84,7 +94,9 @@ int sockets_open(struct sockets *s, const struct conf_listener *l, struct error 
             continue;
         if (i && !reuse)
             set->fds[i] = dup(set->fds[0]);
-        else
+        else if (s->take)
+            set->fds[i] = s->take(s->take_arg, &l->address, i);
+        if (set->fds[i] < 0)
             set->fds[i] = rc = sock_bind(&l->address, reuse, l->transparent, err);
     }
     if (rc < 0)
@@ -114,6 +126,15 @@ int sockets_fd(const struct sockets *s, const struct addr *a, unsigned worker)
 {
     const struct socket_set *set = find(s, a);
     return set ? set->fds[worker] : -1;
+}
+
+int sockets_hand_over(struct sockets *s, const struct addr *a, unsigned worker)
+{
+    struct socket_set *set = find(s, a);
+    if (!set || worker >= s->workers)
+        return -1;
+    set->is_handed_over = true;
+    return set->fds[worker];
 }
 
 static bool is_used(const struct snapshot *snapshot, const struct addr *a)

@@ -11,6 +11,9 @@
 struct sockets;
 
 struct sockets *sockets_create(unsigned workers);
+/* Whom to ask for a socket first: a listening one for the address and worker, or -1. */
+void sockets_set_source(struct sockets *s,
+                        int (*take)(void *arg, const struct addr *a, unsigned worker), void *arg);
 void sockets_destroy(struct sockets **s);
 
 /* Opens what listener l needs and reserves it until sockets_release, because a listener that warms
@@ -21,6 +24,8 @@ void sockets_listen(struct sockets *s, const struct conf_listener *l);
 void sockets_release(struct sockets *s, const struct conf_listener *l);
 /* The descriptor for a worker, or -1 when the address is not open. */
 int sockets_fd(const struct sockets *s, const struct addr *a, unsigned worker);
+/* The same for another process, which goes on with it; -1: no such address or worker. */
+int sockets_hand_over(struct sockets *s, const struct addr *a, unsigned worker);
 /* Closes the addresses that nobody reserves and no listener of the snapshot has, after every worker
  * has let go of them. */
 void sockets_close_unused(struct sockets *s, const struct snapshot *snapshot);

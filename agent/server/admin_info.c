@@ -99,7 +99,8 @@ void admin_server_info(struct admin_request *r)
     admin_reply_json(r, json_pack("{s:s s:s s:o s:o s:s s:o s:o}", "version", options_version_text,
                                   "state", server_state_text(state), "uptime_current_epoch",
                                   seconds(up_ms - up_ms % 1000), "uptime_all_epochs",
-                                  seconds(up_ms - up_ms % 1000), "hot_restart_version", "disabled",
+                                  seconds(up_ms - up_ms % 1000), "hot_restart_version",
+                                  s->restart ? restart_version_text : "disabled",
                                   "command_line_options", options_json(s->options), "node",
                                   node ? node : json_object()));
 }
@@ -169,7 +170,7 @@ void admin_certs(struct admin_request *r)
 
 void admin_hot_restart_version(struct admin_request *r)
 {
-    sbuf_addz(&r->out, "disabled");
+    sbuf_addz(&r->out, r->server->restart ? restart_version_text : "disabled");
 }
 
 void admin_contention(struct admin_request *r)

@@ -28,7 +28,7 @@ static int print_and_leave(const struct options *o)
     } else if (o->print == OPTIONS_VERSION) {
         printf("remora  version: %s\n", options_version_text);
     } else {
-        puts("disabled"); /* --hot-restart-version: sockets are handed over in another way */
+        puts(o->disable_hot_restart ? "disabled" : restart_version_text);
     }
     return 0;
 }

@@ -155,9 +155,26 @@ static void resolve(void *arg, const char *name, struct conf_cluster *c)
     u->dns = dns_cluster_create(s->dns, s->loop, c, on_resolved, u);
 }
 
+/* A worker has done what was published before it was asked. */
+static void serves(struct filter_env *env, void *arg)
+{
+    (void)env;
+    (void)arg;
+}
+
+static void on_serves(void *arg)
+{
+    struct server *s = arg;
+    if (!--s->starting_n && !s->is_stopping)
+        restart_live(s->restart);
+}
+
 static void on_initialized(void *arg)
 {
     struct server *s = arg;
+    s->starting_n = s->workers_n;
+    for (unsigned i = 0; i < s->workers_n; i++)
+        worker_ask(s->workers[i], serves, on_serves, s);
     log_info(LOG_MAIN, "all dependencies initialized. starting workers");
     s->state = SERVER_LIVE;
     stat_set(stat_define(STAT_GAUGE, "server.state"), SERVER_LIVE);
@@ -174,6 +191,8 @@ static int start_workers(struct server *s, struct error *err)
     s->workers_n = s->options->concurrency;
     s->workers = mem_zalloc(s->workers_n * sizeof(*s->workers));
     s->sockets = sockets_create(s->workers_n);
+    if (s->restart)
+        sockets_set_source(s->sockets, restart_take_socket, s->restart);
     s->publish = publish_create(s->sockets, s->workers, s->workers_n);
     stat_set(stat_define(STAT_GAUGE, "server.concurrency"), s->workers_n);
     for (unsigned i = 0; i < s->workers_n; i++) {
@@ -265,6 +284,8 @@ static int start(struct server *s, struct error *err)
     if (!rc)
         rc = dns_create(s->loop, &s->dns, err);
     if (!rc)
+        rc = restart_create(s, &s->restart, err);
+    if (!rc)
         rc = start_workers(s, err);
     if (!rc)
         rc = start_rollout(s, err);
@@ -279,6 +300,7 @@ static int start(struct server *s, struct error *err)
 
 static void stop(struct server *s)
 {
+    s->is_stopping = true;
     log_info(LOG_MAIN, "shutting down server instance");
     if (s->loop)
         loop_run_messages(s->loop); /* what is under way, while everybody is still there */
@@ -300,6 +322,7 @@ static void stop(struct server *s)
     while ((h = hash_next(&s->dns_clusters, &it)))
         free_dns_user(h->value);
     hash_fini(&s->dns_clusters);
+    restart_destroy(&s->restart);
     dns_destroy(&s->dns);
     rollout_destroy(&s->rollout);
     control_destroy(&s->control);
@@ -346,4 +369,22 @@ void server_drain(struct server *s, bool inbound_only, bool graceful)
 {
     for (unsigned i = 0; i < s->workers_n; i++)
         worker_drain(s->workers[i], inbound_only, graceful);
+}
+
+void server_drain_for_successor(struct server *s)
+{
+    control_close(s->control);
+    server_drain(s, false, true);
+}
+
+void server_stop_admin(struct server *s)
+{
+    admin_destroy(&s->admin);
+}
+
+void server_start_admin(struct server *s)
+{
+    struct error err;
+    if (start_admin(s, &err))
+        log_error(LOG_MAIN, "%s", err.text);
 }

@@ -13,6 +13,7 @@
 #include "server/admin.h"
 #include "server/options.h"
 #include "server/publish.h"
+#include "server/restart.h"
 #include "server/worker.h"
 #include "wasm/rollout.h"
 #include "xds/bootstrap.h"
@@ -38,8 +39,11 @@ struct server {
     struct dns *dns;
     struct hash dns_clusters; /* name -> struct dns_user */
     struct admin *admin;
+    struct restart *restart; /* NULL: --disable-hot-restart */
+    unsigned starting_n;     /* workers that have not said that they serve */
     struct loop_io signals;
     int exit_code;
+    bool is_stopping;
     bool is_health_failed; /* POST /healthcheck/fail */
 };
 
@@ -50,6 +54,10 @@ void server_stop(struct server *s, int code);
 /* Brings gauges up to date that are only computed when somebody looks. */
 void server_update_stats(struct server *s);
 /* POST /drain_listeners, /healthcheck/fail */
+/* A successor took over: no new connections, no new configuration. */
+void server_drain_for_successor(struct server *s);
+void server_stop_admin(struct server *s);
+void server_start_admin(struct server *s);
 void server_drain(struct server *s, bool inbound_only, bool graceful);
 
 #endif

@@ -196,6 +196,11 @@ void worker_ask(struct worker *w, void (*ask)(struct filter_env *env, void *arg)
     loop_post(w->loop, &q->msg);
 }
 
+bool worker_is_idle(struct filter_env *env)
+{
+    return listeners_is_idle(container_of(env, struct worker, env)->listeners);
+}
+
 static void run_drain(struct loop_msg *m)
 {
     struct order *o = container_of(m, struct order, msg);
