@@ -60,7 +60,7 @@ static int set_cluster(struct bootstrap *b, const char *name, struct bootstrap_s
                          "statically defined non-EDS cluster: '%s' does not exist, was added via "
                          "api, or is an EDS cluster",
                          name);
-    if (c->tls)
+    if (c->transport.tls)
         return error_set(err, ERR_UNSUPPORTED,
                          "cluster_name: TLS to the management server ('%s') is not supported",
                          name);

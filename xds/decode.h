@@ -12,6 +12,7 @@
 #include "conf/listener.h"
 #include "conf/plugin.h"
 #include "conf/route.h"
+#include "conf/secret.h"
 #include "proto/pb.h"
 
 /* envoy.config.listener.v3.Listener */
@@ -26,6 +27,12 @@ int decode_endpoints(struct str bytes, const struct pb_unknown *unknown,
 /* envoy.config.route.v3.RouteConfiguration */
 int decode_route_config(struct str bytes, const struct pb_unknown *unknown,
                         struct conf_route_config **config_r, struct error *err);
+/* envoy.extensions.transport_sockets.tls.v3.Secret, from static resources or SDS. Certificates and
+ * keys were read and fit each other; the object's name is that of the resource. A user may ask for
+ * another kind than has come: compare `kind` with that of the conf_secret_ref. Files named in it
+ * are read now; `files` and `watched_directory` say what to watch for a change. */
+int decode_secret(struct str bytes, const struct pb_unknown *unknown, struct conf_secret **secret_r,
+                  struct error *err);
 /* envoy.config.core.v3.TypedExtensionConfig holding a Wasm filter (ECDS). The slot is its name. */
 int decode_extension(struct str bytes, const struct pb_unknown *unknown,
                      struct conf_plugin **plugin_r, struct error *err);

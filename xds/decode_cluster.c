@@ -352,7 +352,7 @@ static int decode_fields(struct decode *d, const cluster_msg *m, struct conf_clu
     if (!rc)
         rc = set_source(m, c, err);
     if (!rc)
-        rc = decode_transport(d, m->transport_socket, &c->tls, err);
+        rc = decode_transports(d, m, c, err);
     if (!rc)
         rc = check_filters(m, err);
     if (!rc)

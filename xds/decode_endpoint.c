@@ -69,6 +69,7 @@ static int decode_endpoint(struct decode *d, const endpoint_msg *m, bool takes_n
     e->hostname = decode_text(d, m->endpoint->hostname);
     e->weight = pb_u32(m->load_balancing_weight, 1);
     e->health = health_of(m->health_status);
+    decode_socket_values(d, m->metadata, e);
     if (!e->weight)
         return error_set(err, ERR_INVALID, "load_balancing_weight: must be at least 1");
     if (set_address(d, m->endpoint->address, takes_names, e, err))
@@ -89,6 +90,8 @@ static int decode_locality(struct decode *d, const locality_msg *m, bool takes_n
         struct conf_endpoint *e = &out->v[out->n];
         if (decode_endpoint(d, m->lb_endpoints[i], takes_names, e, err))
             return error_prefix(err, "lb_endpoints[%zu].", i);
+        if (!e->socket_values)
+            decode_socket_values(d, m->metadata, e);
         e->priority = m->priority;
         e->region = region;
         e->zone = zone;

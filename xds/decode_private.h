@@ -76,9 +76,20 @@ int decode_any(struct decode *d, const Google__Protobuf__Any *any, ProtobufCMess
                struct error *err);
 
 /* ---- decode_transport.c ---- */
-/* How a cluster's hosts are spoken to; *tls_r NULL: plaintext. */
-int decode_transport(struct decode *d, const Envoy__Config__Core__V3__TransportSocket *t,
-                     const struct conf_upstream_tls **tls_r, struct error *err);
+/* How a filter chain speaks to its clients; *tls_r NULL: plaintext. */
+int decode_transport_down(struct decode *d, const Envoy__Config__Core__V3__TransportSocket *t,
+                          struct conf_tls **tls_r, struct error *err);
+/* How a cluster's hosts are spoken to: transport_socket and transport_socket_matches. */
+int decode_transports(struct decode *d, const Envoy__Config__Cluster__V3__Cluster *m,
+                      struct conf_cluster *c, struct error *err);
+/* What transport_socket_matches compares, of an endpoint's metadata (or its locality's). */
+void decode_socket_values(struct decode *d, const Envoy__Config__Core__V3__Metadata *m,
+                          struct conf_endpoint *e);
+
+/* ---- decode_tls.c ---- */
+/* DownstreamTlsContext or UpstreamTlsContext; errors start with "typed_config". */
+int decode_tls(struct decode *d, const Google__Protobuf__Any *any, bool is_server,
+               struct conf_tls **tls_r, struct error *err);
 
 /* Counts and logs what is accepted and does nothing: "remora.noop_filter.TYPE". (HTTP filters are
  * counted by their registry.) */

@@ -1,49 +1,107 @@
-/* The transport socket of a cluster: plain TCP, or TLS as far as downloads of modules need it. */
-#include "envoy/extensions/transport_sockets/tls/v3/tls.pb-c.h"
+/* Transport sockets of filter chains and clusters: plain TCP or TLS, and which of a cluster's is
+ * for which host. */
 #include "xds/decode_private.h"
 
 #define SOCKETS "envoy.extensions.transport_sockets."
+#define MATCH_KEY "envoy.transport_socket_match"
 
-typedef Envoy__Extensions__TransportSockets__Tls__V3__UpstreamTlsContext upstream_tls_msg;
-typedef Envoy__Extensions__TransportSockets__Tls__V3__CommonTlsContext common_tls_msg;
-
-enum { TRUSTED_CA_MAX = 1 << 20 };
-
-static int set_trusted_ca(struct decode *d, const common_tls_msg *m, struct conf_upstream_tls *tls,
-                          struct error *err)
+static int decode_socket(struct decode *d, const Envoy__Config__Core__V3__TransportSocket *t,
+                         bool is_server, struct conf_tls **tls_r, struct error *err)
 {
-    if (!m ||
-        m->validation_context_type_case !=
-            ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__COMMON_TLS_CONTEXT__VALIDATION_CONTEXT_TYPE_VALIDATION_CONTEXT ||
-        !m->validation_context->trusted_ca)
-        return 0;
-    int rc = decode_data_source(d, m->validation_context->trusted_ca, TRUSTED_CA_MAX,
-                                &tls->trusted_ca, err);
-    /* Nothing would fall back to the system's authorities: more than was asked for. */
-    if (!rc && !tls->trusted_ca.n)
-        rc = error_set(err, ERR_INVALID, "must not be empty");
-    return rc ? error_prefix(err, "common_tls_context.validation_context.trusted_ca: ") : 0;
-}
-
-int decode_transport(struct decode *d, const Envoy__Config__Core__V3__TransportSocket *t,
-                     const struct conf_upstream_tls **tls_r, struct error *err)
-{
-    ProtobufCMessage *msg;
     *tls_r = NULL;
     if (!t)
         return 0;
     struct str type = pb_any_type(t->typed_config);
     if (str_is(type, SOCKETS "raw_buffer.v3.RawBuffer"))
         return 0;
-    if (!str_is(type, SOCKETS "tls.v3.UpstreamTlsContext"))
+    if (!str_is(type, is_server ? SOCKETS "tls.v3.DownstreamTlsContext"
+                                : SOCKETS "tls.v3.UpstreamTlsContext"))
         return error_set(err, ERR_UNSUPPORTED, "transport_socket: '%s' is not supported", t->name);
-    int rc = decode_any(d, t->typed_config, &msg, err);
-    if (rc)
-        return error_prefix(err, "transport_socket.");
-    const upstream_tls_msg *m = (const upstream_tls_msg *)msg;
-    struct conf_upstream_tls *tls = DECODE_NEW(d, struct conf_upstream_tls);
-    tls->sni = decode_text(d, m->sni);
-    *tls_r = tls;
-    rc = set_trusted_ca(d, m->common_tls_context, tls, err);
-    return rc ? error_prefix(err, "transport_socket.typed_config.") : 0;
+    return decode_tls(d, t->typed_config, is_server, tls_r, err)
+               ? error_prefix(err, "transport_socket.")
+               : 0;
+}
+
+int decode_transport_down(struct decode *d, const Envoy__Config__Core__V3__TransportSocket *t,
+                          struct conf_tls **tls_r, struct error *err)
+{
+    return decode_socket(d, t, true, tls_r, err);
+}
+
+/* ---- which socket ---- */
+
+/* False: a value of a kind that nothing is compared with. */
+static bool format_value(struct decode *d, const Google__Protobuf__Value *v, struct str *text_r)
+{
+    const char *text;
+    switch (v->kind_case) {
+    case GOOGLE__PROTOBUF__VALUE__KIND_STRING_VALUE:
+        text = arena_printf(d->out, "s%s", v->string_value);
+        break;
+    case GOOGLE__PROTOBUF__VALUE__KIND_BOOL_VALUE:
+        text = v->bool_value ? "true" : "false";
+        break;
+    case GOOGLE__PROTOBUF__VALUE__KIND_NUMBER_VALUE:
+        text = arena_printf(d->out, "%.17g", v->number_value);
+        break;
+    default:
+        return false;
+    }
+    *text_r = str_of(text);
+    return true;
+}
+
+static int set_values(struct decode *d, const Google__Protobuf__Struct *s, bool is_strict,
+                      struct conf_socket_value **values_r, size_t *n_r, struct error *err)
+{
+    size_t n = s ? s->n_fields : 0;
+    *values_r = DECODE_ARRAY(d, struct conf_socket_value, n);
+    *n_r = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct conf_socket_value *v = &(*values_r)[*n_r];
+        if (s->fields[i]->value && format_value(d, s->fields[i]->value, &v->value)) {
+            v->key = decode_str(d, s->fields[i]->key);
+            ++*n_r;
+        } else if (is_strict) {
+            return error_set(err, ERR_UNSUPPORTED,
+                             "match.%s: only texts, numbers and booleans are supported",
+                             s->fields[i]->key);
+        }
+    }
+    return 0;
+}
+
+void decode_socket_values(struct decode *d, const Envoy__Config__Core__V3__Metadata *m,
+                          struct conf_endpoint *e)
+{
+    const Envoy__Config__Core__V3__Metadata__FilterMetadataEntry *found =
+        m ? PB_MAP_FIND(m, filter_metadata, MATCH_KEY) : NULL;
+    if (found && found->value)
+        set_values(d, found->value, false, &e->socket_values, &e->socket_values_n, NULL);
+}
+
+static int decode_match(struct decode *d,
+                        const Envoy__Config__Cluster__V3__Cluster__TransportSocketMatch *m,
+                        struct conf_transport *t, struct error *err)
+{
+    t->name = decode_text(d, m->name);
+    if (set_values(d, m->match, true, &t->match, &t->match_n, err))
+        return -ERR_UNSUPPORTED;
+    if (!m->transport_socket)
+        return error_set(err, ERR_INVALID, "transport_socket: required");
+    return decode_socket(d, m->transport_socket, false, &t->tls, err);
+}
+
+int decode_transports(struct decode *d, const Envoy__Config__Cluster__V3__Cluster *m,
+                      struct conf_cluster *c, struct error *err)
+{
+    c->transport.name = "";
+    if (decode_socket(d, m->transport_socket, false, &c->transport.tls, err))
+        return -ERR_INVALID;
+    c->transport_matches = DECODE_ARRAY(d, struct conf_transport, m->n_transport_socket_matches);
+    for (size_t i = 0; i < m->n_transport_socket_matches; i++)
+        if (decode_match(d, m->transport_socket_matches[i],
+                         &c->transport_matches[c->transport_matches_n++], err))
+            return error_prefix(err, "transport_socket_matches[%zu].", i);
+    return 0;
 }

@@ -35,6 +35,12 @@ void arena_fini(struct arena *a)
     a->total = 0;
 }
 
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_block *b = a->blocks; b; b = b->next)
+        explicit_bzero(b->data, b->used);
+}
+
 void arena_reset(struct arena *a)
 {
     a->total = 0;

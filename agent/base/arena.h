@@ -16,6 +16,8 @@ struct arena {
 /* block_size 0 means 4 KiB. No memory is taken before the first allocation. */
 void arena_init(struct arena *a, size_t block_size);
 void arena_fini(struct arena *a);
+/* Overwrites all that was handed out: before arena_fini, where secrets were kept. */
+void arena_wipe(struct arena *a);
 /* Forgets every allocation but keeps one block for reuse. */
 void arena_reset(struct arena *a);
 /* 16-byte aligned, never NULL. */

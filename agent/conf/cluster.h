@@ -28,6 +28,13 @@ enum conf_lb_policy {
 
 enum conf_health { CONF_HEALTHY, CONF_DEGRADED, CONF_UNHEALTHY, CONF_DRAINING };
 
+struct conf_tls;
+
+/* A value of filter_metadata "envoy.transport_socket_match"; its text carries its type. */
+struct conf_socket_value {
+    struct str key, value;
+};
+
 struct conf_endpoint {
     struct addr address;  /* len 0: hostname still to be resolved (DNS clusters) */
     const char *hostname; /* "" when none */
@@ -36,6 +43,8 @@ struct conf_endpoint {
     enum conf_health health;
     uint32_t priority;
     const char *region, *zone, *sub_zone;
+    struct conf_socket_value *socket_values;
+    size_t socket_values_n;
 };
 
 struct conf_endpoints {
@@ -44,10 +53,13 @@ struct conf_endpoints {
     size_t n;
 };
 
-/* UpstreamTlsContext: only downloads of modules speak it. */
-struct conf_upstream_tls {
-    const char *sni;       /* "" none: the name of the address asked for */
-    struct str trusted_ca; /* PEM, trusted alone; empty: the system's */
+/* How a host is spoken to. The first of transport_matches whose pairs the host's metadata
+ * (filter_metadata "envoy.transport_socket_match") all holds; else the cluster's own. */
+struct conf_transport {
+    const char *name;
+    struct conf_tls *tls; /* owned reference; NULL: plaintext */
+    struct conf_socket_value *match;
+    size_t match_n;
 };
 
 struct conf_cluster {
@@ -77,11 +89,13 @@ struct conf_cluster {
     struct addr sources[2]; /* upstream_bind_config: the address named first, then the first of the
                                other family if there is one; len 0: none */
     bool use_http_header;   /* ORIGINAL_DST: x-envoy-original-dst-host */
-    uint16_t original_dst_port;          /* upstream_port_override; 0 none */
-    uint64_t buffer_limit;               /* per_connection_buffer_limit_bytes, default 1 MiB */
-    bool is_http2;                       /* hosts speak HTTP/2 without asking (prior knowledge) */
-    const struct conf_upstream_tls *tls; /* NULL: plaintext */
-    bool is_static;                      /* from the bootstrap, not from CDS */
+    uint16_t original_dst_port;      /* upstream_port_override; 0 none */
+    uint64_t buffer_limit;           /* per_connection_buffer_limit_bytes, default 1 MiB */
+    bool is_http2;                   /* hosts speak HTTP/2 without asking (prior knowledge) */
+    struct conf_transport transport; /* transport_socket */
+    struct conf_transport *transport_matches;
+    size_t transport_matches_n;
+    bool is_static; /* from the bootstrap, not from CDS */
 };
 
 /* What a snapshot holds for a cluster name. A new pair is made when either half changes. */
@@ -93,6 +107,12 @@ struct conf_cluster_entry {
 
 /* An empty one; inline_endpoints set in it is its reference. */
 struct conf_cluster *conf_cluster_create(const char *name);
+/* Index of the transport for these values: 0 the cluster's own, else 1 + that of the match. */
+size_t conf_cluster_transport(const struct conf_cluster *c, const struct conf_socket_value *values,
+                              size_t n);
+/* Calls fn for each transport socket with TLS. */
+void conf_cluster_each_tls(const struct conf_cluster *c,
+                           void (*fn)(const struct conf_tls *tls, void *arg), void *arg);
 /* What connections to `to` are bound to, NULL for nothing. If no source address has its family,
  * the first is given, so that the connection fails rather than leave from another address. */
 const struct addr *conf_cluster_source(const struct conf_cluster *c, const struct addr *to);

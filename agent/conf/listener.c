@@ -15,6 +15,7 @@ static void each_chain(const struct conf_listener *l, chain_fn fn, void *arg)
 static void fini_chain(const struct conf_filter_chain *chain, void *arg)
 {
     (void)arg;
+    conf_object_unref(chain->tls);
     for (size_t i = 0; i < chain->filters_n; i++) {
         const struct conf_net_filter *f = &chain->filters[i];
         conf_object_unref(f->plugin);
@@ -89,4 +90,23 @@ void conf_listener_each_rds(const struct conf_listener *l, void (*fn)(const char
 {
     struct rds_visit v = {fn, arg};
     each_chain(l, visit_rds, &v);
+}
+
+struct tls_visit {
+    void (*fn)(const struct conf_tls *tls, void *arg);
+    void *arg;
+};
+
+static void visit_tls(const struct conf_filter_chain *chain, void *arg)
+{
+    const struct tls_visit *v = arg;
+    if (chain->tls)
+        v->fn(chain->tls, v->arg);
+}
+
+void conf_listener_each_tls(const struct conf_listener *l,
+                            void (*fn)(const struct conf_tls *tls, void *arg), void *arg)
+{
+    struct tls_visit v = {fn, arg};
+    each_chain(l, visit_tls, &v);
 }

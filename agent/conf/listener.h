@@ -12,6 +12,7 @@
 #include "conf/object.h"
 #include "conf/plugin.h"
 #include "conf/route.h"
+#include "conf/tls.h"
 #include "net/addr.h"
 
 /* ---- access log ---- */
@@ -132,6 +133,8 @@ struct conf_filter_chain {
     struct conf_chain_match match;
     struct conf_net_filter *filters; /* the last one is terminal */
     size_t filters_n;
+    struct conf_tls *tls;                  /* owned reference; NULL: plaintext */
+    uint32_t transport_connect_timeout_ms; /* of the handshake; 0: none */
 };
 
 /* ---- listeners ---- */
@@ -170,6 +173,9 @@ struct conf_slot_use {
 /* Calls fn for each plugin slot of the listener's filters, HTTP and network. */
 void conf_listener_each_slot(const struct conf_listener *l,
                              void (*fn)(const struct conf_slot_use *use, void *arg), void *arg);
+/* Same for the TLS transport sockets of its chains. */
+void conf_listener_each_tls(const struct conf_listener *l,
+                            void (*fn)(const struct conf_tls *tls, void *arg), void *arg);
 /* Same for the RDS names it refers to. */
 void conf_listener_each_rds(const struct conf_listener *l, void (*fn)(const char *name, void *arg),
                             void *arg);

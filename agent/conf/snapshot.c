@@ -21,6 +21,7 @@ static void fini_snapshot(struct conf_object *o)
     mem_free(s->listeners);
     unref_values(&s->clusters);
     unref_values(&s->routes);
+    unref_values(&s->secrets);
 }
 
 static void copy_values(struct hash *dst, const struct hash *src)
@@ -44,6 +45,7 @@ struct snapshot *snapshot_copy(const struct snapshot *base)
     s->listeners_n = base->listeners_n;
     copy_values(&s->clusters, &base->clusters);
     copy_values(&s->routes, &base->routes);
+    copy_values(&s->secrets, &base->secrets);
     return s;
 }
 
@@ -61,6 +63,11 @@ void snapshot_set_cluster(struct snapshot *s, const char *name, struct conf_clus
 void snapshot_set_route(struct snapshot *s, const char *name, struct conf_route_config *r)
 {
     set_value(&s->routes, name, r);
+}
+
+void snapshot_set_secret(struct snapshot *s, const char *key, struct conf_secret *secret)
+{
+    set_value(&s->secrets, key, secret);
 }
 
 static size_t find_listener(const struct snapshot *s, const char *name)
@@ -95,6 +102,11 @@ struct conf_cluster_entry *snapshot_cluster(const struct snapshot *s, struct str
 struct conf_route_config *snapshot_route(const struct snapshot *s, struct str name)
 {
     return hash_find(&s->routes, name);
+}
+
+struct conf_secret *snapshot_secret(const struct snapshot *s, const char *key)
+{
+    return hash_find(&s->secrets, str_of(key));
 }
 
 struct conf_listener *snapshot_listener(const struct snapshot *s, const char *name)

@@ -68,10 +68,17 @@ static bool cluster_endpoint(void *arg, const char *cluster, struct rollout_endp
     for (size_t i = 0; i < e->endpoints->n; i++)
         if (e->endpoints->v[i].address.len && e->endpoints->v[i].health <= CONF_DEGRADED) {
             *r = (struct rollout_endpoint){.addr = e->endpoints->v[i].address};
-            if (e->cluster->tls) {
+            const struct conf_tls *tls = e->cluster->transport.tls;
+            if (tls) {
                 r->is_tls = true;
-                r->ca_pem = e->cluster->tls->trusted_ca;
-                r->sni = e->cluster->tls->sni;
+                if (!conf_tls_trusted_ca(tls, publish_current(s->publish), &r->ca_pem)) {
+                    log_warn(LOG_CONFIG,
+                             "cluster '%s': no downloads through it: its TLS asks for "
+                             "more than a trusted CA",
+                             cluster);
+                    return false;
+                }
+                r->sni = tls->sni;
             }
             return true;
         }

@@ -215,7 +215,7 @@ void cluster_unref(struct upstream_cluster *c)
 
 const char *upstream_refusal(const struct upstream_cluster *c, bool is_http)
 {
-    if (cluster_conf(c)->tls)
+    if (cluster_conf(c)->transport.tls || cluster_conf(c)->transport_matches_n)
         return "TLS to upstreams is not supported";
     return is_http && cluster_conf(c)->is_http2 ? "HTTP/2 to upstreams is not supported" : NULL;
 }

@@ -230,14 +230,14 @@ static void test_pending_overflow(void **state)
 
 /* Hosts that want HTTP/2 or TLS: refused in words instead of by a puzzled peer, or one that is
  * told in plaintext. */
-static void check_refused(bool is_http2, const struct conf_upstream_tls *tls, const char *text)
+static void check_refused(bool is_http2, struct conf_tls *tls, const char *text)
 {
     struct rig r;
     struct probe p;
     struct conf_cluster *conf = rig_cluster("c");
     rig_open(&r);
     conf->is_http2 = is_http2;
-    conf->tls = tls;
+    conf->transport.tls = conf_object_ref(tls);
     rig_publish(&r, conf, rig_endpoints(&r.origin.addr, 1));
     probe_init(&p, &r, "GET", "/ok");
     probe_start(&p);
@@ -252,10 +252,11 @@ static void check_refused(bool is_http2, const struct conf_upstream_tls *tls, co
 static void test_refused_clusters(void **state)
 {
     (void)state;
-    static const struct conf_upstream_tls tls = {.sni = ""};
+    struct conf_tls *tls = conf_tls_create(false);
     check_refused(true, NULL, "HTTP/2 to upstreams is not supported");
-    check_refused(false, &tls, "TLS to upstreams is not supported");
-    check_refused(true, &tls, "TLS to upstreams is not supported");
+    check_refused(false, tls, "TLS to upstreams is not supported");
+    check_refused(true, tls, "TLS to upstreams is not supported");
+    conf_object_unref(tls);
 }
 
 static void test_connect_refused(void **state)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "conf/tls.h"
 #include "xds/decode.h"
 #include "yaml.h"
 
@@ -43,6 +44,40 @@ static struct conf_cluster *decode_good(const char *yaml)
     "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, " fields \
     "}}}"
 #define CA(source) "validation_context: {trusted_ca: {" source "}}"
+/* Of an authority; as JSON writes it. */
+#define PEM_TEXT                                                          \
+    "-----BEGIN CERTIFICATE-----\\n"                                      \
+    "MIIBcDCCARWgAwIBAgIUEPCpnrhOCe/nCPIOpqFx5hdTuU8wCgYIKoZIzj0EAwIw\\n" \
+    "DDEKMAgGA1UEAwwBdDAgFw0yNjExMjcxMTU4MDVaGA8yMTI2MTEwMzExNTgwNVow\\n" \
+    "DDEKMAgGA1UEAwwBdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABMSsxaFjdRT0\\n" \
+    "aNyj7ZvIXJyAzQhJiSf356iCOH0E1jZJRJ8OE47yLWJL+7ULN/LsPEZfVyrSc7G6\\n" \
+    "eC+TMXgao/mjUzBRMB0GA1UdDgQWBBTcO2lhCfgub/di9GsE4Nt444GrzDAfBgNV\\n" \
+    "HSMEGDAWgBTcO2lhCfgub/di9GsE4Nt444GrzDAPBgNVHRMBAf8EBTADAQH/MAoG\\n" \
+    "CCqGSM49BAMCA0kAMEYCIQCRAbYWwJgncMcj/eXWR6uoPGWBVQVnYVrrUw5zbK9b\\n" \
+    "RAIhAP7s6BRRRZUpFQxIuydvc1/CMIAShb2X4QogDWHrz/Y0\\n"                 \
+    "-----END CERTIFICATE-----\\n"
+#define PEM                                                              \
+    "-----BEGIN CERTIFICATE-----\n"                                      \
+    "MIIBcDCCARWgAwIBAgIUEPCpnrhOCe/nCPIOpqFx5hdTuU8wCgYIKoZIzj0EAwIw\n" \
+    "DDEKMAgGA1UEAwwBdDAgFw0yNjExMjcxMTU4MDVaGA8yMTI2MTEwMzExNTgwNVow\n" \
+    "DDEKMAgGA1UEAwwBdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABMSsxaFjdRT0\n" \
+    "aNyj7ZvIXJyAzQhJiSf356iCOH0E1jZJRJ8OE47yLWJL+7ULN/LsPEZfVyrSc7G6\n" \
+    "eC+TMXgao/mjUzBRMB0GA1UdDgQWBBTcO2lhCfgub/di9GsE4Nt444GrzDAfBgNV\n" \
+    "HSMEGDAWgBTcO2lhCfgub/di9GsE4Nt444GrzDAPBgNVHRMBAf8EBTADAQH/MAoG\n" \
+    "CCqGSM49BAMCA0kAMEYCIQCRAbYWwJgncMcj/eXWR6uoPGWBVQVnYVrrUw5zbK9b\n" \
+    "RAIhAP7s6BRRRZUpFQxIuydvc1/CMIAShb2X4QogDWHrz/Y0\n"                 \
+    "-----END CERTIFICATE-----\n"
+#define PEM_BASE64                                                                 \
+    "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUJjRENDQVJXZ0F3SUJBZ0lVRVBDcG5yaE9D" \
+    "ZS9uQ1BJT3BxRng1aGRUdVU4d0NnWUlLb1pJemowRUF3SXcKRERFS01BZ0dBMVVFQXd3QmREQWdG" \
+    "dzB5TmpFeE1qY3hNVFU0TURWYUdBOHlNVEkyTVRFd016RXhOVGd3TlZvdwpEREVLTUFnR0ExVUVB" \
+    "d3dCZERCWk1CTUdCeXFHU000OUFnRUdDQ3FHU000OUF3RUhBMElBQk1Tc3hhRmpkUlQwCmFOeWo3" \
+    "WnZJWEp5QXpRaEppU2YzNTZpQ09IMEUxalpKUko4T0U0N3lMV0pMKzdVTE4vTHNQRVpmVnlyU2M3" \
+    "RzYKZUMrVE1YZ2FvL21qVXpCUk1CMEdBMVVkRGdRV0JCVGNPMmxoQ2ZndWIvZGk5R3NFNE50NDQ0" \
+    "R3J6REFmQmdOVgpIU01FR0RBV2dCVGNPMmxoQ2ZndWIvZGk5R3NFNE50NDQ0R3J6REFQQmdOVkhS" \
+    "TUJBZjhFQlRBREFRSC9NQW9HCkNDcUdTTTQ5QkFNQ0Ewa0FNRVlDSVFDUkFiWVd3SmduY01jai9l" \
+    "WFdSNnVvUEdXQlZRVm5ZVnJyVXc1emJLOWIKUkFJaEFQN3M2QlJSUlpVcEZReEl1eWR2YzEvQ01J" \
+    "QVNoYjJYNFFvZ0RXSHJ6L1kwCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K"
 #define AT_TLS "transport_socket.typed_config."
 #define AT_CA AT_TLS "common_tls_context.validation_context.trusted_ca: "
 
@@ -121,21 +156,25 @@ static const struct {
      AT_CA "filename: /nowhere/ca.pem: No such file or directory"},
     {"an empty CA", TLS("common_tls_context: {" CA("inline_string: ''") "}"),
      AT_CA "must not be empty"},
+    {"a CA that is none", TLS("common_tls_context: {" CA("inline_string: pem") "}"),
+     AT_CA "Failed to load trusted CA certificates: unknown error"},
     {"a CA of nothing", TLS("common_tls_context: {validation_context: {trusted_ca: {}}}"),
      AT_CA "specifier: required"},
     {"names of the peer",
      TLS("common_tls_context: {validation_context: {match_typed_subject_alt_names: "
          "[{san_type: DNS, matcher: {exact: a}}]}}"),
-     AT_TLS "common_tls_context.validation_context.match_typed_subject_alt_names: not supported"},
+     AT_TLS "common_tls_context.validation_context: SAN-based verification of peer certificates "
+            "without trusted CA is insecure and not allowed"},
     {"client certificate", TLS("common_tls_context: {tls_certificates: [{}]}"),
-     AT_TLS "common_tls_context.tls_certificates: not supported"},
+     AT_TLS "common_tls_context.tls_certificates[0].certificate_chain: must not be empty"},
     {"client certificate by SDS",
-     TLS("common_tls_context: {tls_certificate_sds_secret_configs: [{name: a}]}"),
-     AT_TLS "common_tls_context.tls_certificate_sds_secret_configs: not supported"},
-    {"CA by SDS", TLS("common_tls_context: {validation_context_sds_secret_config: {name: a}}"),
-     AT_TLS "common_tls_context.validation_context_sds_secret_config: not supported"},
-    {"TLS by endpoint", "{name: c, transport_socket_matches: [{name: a}]}",
-     "transport_socket_matches: not supported"},
+     TLS("common_tls_context: {tls_certificate_sds_secret_configs: [{}]}"),
+     AT_TLS "common_tls_context.tls_certificate_sds_secret_configs[0].name: must not be empty"},
+    {"TLS by endpoint", "{name: c, transport_socket_matches: [{name: a, match: {a: [1]}}]}",
+     "transport_socket_matches[0].match.a: only texts, numbers and booleans are supported"},
+    {"unknown cipher", TLS("common_tls_context: {tls_params: {cipher_suites: [AES128-SHA, X]}}"),
+     AT_TLS "common_tls_context.tls_params.cipher_suites: Failed to initialize cipher suites "
+            "AES128-SHA:X. The following ciphers were rejected when tried individually: X"},
     {"cluster filter",
      "{name: c, filters: [{name: f, typed_config: {'@type': "
      "type.googleapis.com/google.protobuf.Empty}}]}",
@@ -287,14 +326,16 @@ static void test_tls(void **state)
         const char *yaml, *sni, *ca;
     } rows[] = {
         {TLS("sni: a.b"), "a.b", ""},
-        {TLS("common_tls_context: {" CA("inline_string: pem") "}"), "", "pem"},
-        {TLS("sni: x, common_tls_context: {" CA("inline_bytes: cGVt") "}"), "x", "pem"},
+        {TLS("common_tls_context: {" CA("inline_string: \"" PEM_TEXT "\"") "}"), "", PEM},
+        {TLS("sni: x, common_tls_context: {" CA("inline_bytes: " PEM_BASE64) "}"), "x", PEM},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct conf_cluster *c = decode_good(rows[i].yaml);
-        assert_non_null(c->tls);
-        assert_string_equal(c->tls->sni, rows[i].sni);
-        if (!str_is(c->tls->trusted_ca, rows[i].ca))
+        assert_non_null(c->transport.tls);
+        assert_string_equal(c->transport.tls->sni, rows[i].sni);
+        struct str ca;
+        assert_true(conf_tls_trusted_ca(c->transport.tls, NULL, &ca));
+        if (!str_is(ca, rows[i].ca))
             fail_msg("%s", rows[i].yaml);
         conf_object_unref(c);
     }
