@@ -77,8 +77,12 @@ static int decode_option(struct decode *d, const Envoy__Config__Core__V3__Header
     case ENVOY__CONFIG__CORE__V3__HEADER_VALUE_OPTION__HEADER_APPEND_ACTION__APPEND_IF_EXISTS_OR_ADD:
         o->action = pb_bool(m->append, true) ? CONF_APPEND_OR_ADD : CONF_OVERWRITE_OR_ADD;
         return 0;
+    case ENVOY__CONFIG__CORE__V3__HEADER_VALUE_OPTION__HEADER_APPEND_ACTION__OVERWRITE_IF_EXISTS:
+        o->action = CONF_OVERWRITE_IF_EXISTS;
+        return 0;
     default:
-        return error_set(err, ERR_UNSUPPORTED, "append_action: OVERWRITE_IF_EXISTS not supported");
+        return error_set(err, ERR_INVALID, "append_action: unknown value %d",
+                         (int)m->append_action);
     }
 }
 

@@ -1,5 +1,6 @@
-/* Regular expressions by RE2: linear time whatever the pattern and the text. Immutable after
- * creation; [any] thread may match. Source: RE2 syntax, envoy.type.matcher.v3.RegexMatcher. */
+/* Regular expressions by RE2, on bytes: linear time whatever the pattern and the text. Immutable
+ * after creation; [any] thread may match. Source: RE2 syntax, envoy.type.matcher.v3.RegexMatcher.
+ */
 #ifndef BASE_REGEX_H
 #define BASE_REGEX_H
 
@@ -10,6 +11,8 @@
 
 struct regex;
 
+enum { REGEX_SUBSTITUTION_MAX = 4096 };
+
 /* Compiles the pattern; memory and program size are bounded. -ERR_INVALID with RE2's reason. */
 int regex_create(struct str pattern, struct regex **re_r, struct error *err);
 void regex_destroy(struct regex **re);
@@ -17,5 +20,11 @@ void regex_destroy(struct regex **re);
 bool regex_match(const struct regex *re, struct str text);
 /* Does some part of the text match? */
 bool regex_search(const struct regex *re, struct str text);
+/* Is `to` a substitution for the pattern: \0 the match, \1 to \9 groups that it has, \\? */
+int regex_check_substitution(const struct regex *re, struct str to, struct error *err);
+/* Appends the text with every match replaced. False (and nothing useful in out) when that were more
+ * than max bytes. */
+bool regex_replace(const struct regex *re, struct str text, struct str to, size_t max,
+                   struct sbuf *out);
 
 #endif

@@ -1,6 +1,6 @@
 #include "conf/route.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/regex.h"
@@ -37,13 +37,30 @@ static void fini_config(struct conf_object *o)
             fini_route(&rc->vhosts[i].routes[j]);
     }
     hash_fini(&rc->exact_domains);
+    hash_fini(&rc->suffixes.domains);
+    hash_fini(&rc->prefixes.domains);
 }
 
 struct conf_route_config *conf_route_config_create(const char *name)
 {
     struct conf_route_config *rc = conf_object_create(sizeof(*rc), name);
     rc->object.fini = fini_config;
+    rc->vhost_header = "";
     return rc;
+}
+
+/* Keeps `lengths` sorted; there are few of them. */
+static void add_wildcard(struct conf_wildcards *w, struct str text, struct conf_virtual_host *v)
+{
+    size_t i = 0;
+    hash_set(&w->domains, text, v);
+    while (i < w->lengths_n && w->lengths[i] > text.n)
+        i++;
+    if (i < w->lengths_n && w->lengths[i] == text.n)
+        return;
+    memmove(&w->lengths[i + 1], &w->lengths[i], (w->lengths_n - i) * sizeof(*w->lengths));
+    w->lengths[i] = text.n;
+    w->lengths_n++;
 }
 
 /* `seen` holds every domain in lower case, wildcards too. */
@@ -68,21 +85,28 @@ static int add_domain(struct conf_route_config *rc, struct hash *seen, const str
     if (str_is(text, "*"))
         rc->any_domain = d->vhost;
     else if (text.p[0] == '*')
-        rc->suffix_domains[rc->suffix_n++] =
-            (struct conf_wildcard_domain){{text.p + 1, text.n - 1}, d->vhost};
+        add_wildcard(&rc->suffixes, (struct str){text.p + 1, text.n - 1}, d->vhost);
     else if (text.p[text.n - 1] == '*')
-        rc->prefix_domains[rc->prefix_n++] =
-            (struct conf_wildcard_domain){{text.p, text.n - 1}, d->vhost};
+        add_wildcard(&rc->prefixes, (struct str){text.p, text.n - 1}, d->vhost);
     else
         hash_set(&rc->exact_domains, text, d->vhost);
     return 0;
 }
 
-static int by_length(const void *a, const void *b)
+static bool has_overrides(const struct conf_route_config *rc)
 {
-    size_t na = ((const struct conf_wildcard_domain *)a)->text.n;
-    size_t nb = ((const struct conf_wildcard_domain *)b)->text.n;
-    return na < nb ? 1 : na > nb ? -1 : 0;
+    bool has = rc->overrides.n;
+    for (size_t i = 0; i < rc->vhosts_n && !has; i++) {
+        const struct conf_virtual_host *v = &rc->vhosts[i];
+        has = v->overrides.n;
+        for (size_t j = 0; j < v->routes_n && !has; j++) {
+            const struct conf_weighted *w = v->routes[j].weighted;
+            has = v->routes[j].overrides.n;
+            for (size_t k = 0; w && k < w->n; k++)
+                has = has || w->v[k].overrides.n;
+        }
+    }
+    return has;
 }
 
 int conf_route_config_index(struct conf_route_config *rc, const struct conf_domain *domains,
@@ -97,14 +121,13 @@ int conf_route_config_index(struct conf_route_config *rc, const struct conf_doma
         suffixes += t.n && t.p[0] == '*';
         prefixes += t.n && t.p[0] != '*' && t.p[t.n - 1] == '*';
     }
-    rc->suffix_domains = arena_zalloc(a, (suffixes + 1) * sizeof(*rc->suffix_domains));
-    rc->prefix_domains = arena_zalloc(a, (prefixes + 1) * sizeof(*rc->prefix_domains));
+    rc->suffixes.lengths = arena_zalloc(a, (suffixes + 1) * sizeof(size_t));
+    rc->prefixes.lengths = arena_zalloc(a, (prefixes + 1) * sizeof(size_t));
+    rc->has_overrides = has_overrides(rc);
     for (size_t i = 0; i < n && !rc_add; i++) {
         *bad_r = i;
         rc_add = add_domain(rc, &seen, &domains[i], err);
     }
     hash_fini(&seen);
-    qsort(rc->suffix_domains, rc->suffix_n, sizeof(*rc->suffix_domains), by_length);
-    qsort(rc->prefix_domains, rc->prefix_n, sizeof(*rc->prefix_domains), by_length);
     return rc_add;
 }

@@ -216,10 +216,11 @@ struct conf_virtual_host {
     struct conf_filter_overrides overrides;
 };
 
-/* "*.suffix" or "prefix.*" domains, longest first. */
-struct conf_wildcard_domain {
-    struct str text; /* without the star, lower case */
-    struct conf_virtual_host *vhost;
+/* "*.suffix" or "prefix.*" domains. */
+struct conf_wildcards {
+    struct hash domains; /* lower case, without the star -> struct conf_virtual_host * */
+    size_t *lengths;     /* that occur, longest first */
+    size_t lengths_n;
 };
 
 struct conf_route_config {
@@ -227,14 +228,14 @@ struct conf_route_config {
     struct conf_virtual_host *vhosts;
     size_t vhosts_n;
     struct hash exact_domains; /* lower-case domain -> struct conf_virtual_host * */
-    struct conf_wildcard_domain *suffix_domains, *prefix_domains;
-    size_t suffix_n, prefix_n;
+    struct conf_wildcards suffixes, prefixes;
     struct conf_virtual_host *any_domain; /* "*", or NULL */
     bool ignore_port_in_host_matching, ignore_path_parameters;
     bool most_specific_wins;  /* header changes: configuration first, route last */
     const char *vhost_header; /* chooses in place of :authority; "": none */
     struct str *internal_only_headers;
     size_t internal_only_n;
+    bool has_overrides; /* anywhere in it */
     struct conf_mirrors mirrors;
     struct conf_header_ops request_headers, response_headers;
     struct conf_filter_overrides overrides;

@@ -66,19 +66,14 @@ static void stream_fini(struct http_filter *f)
 
 static bool choose_route(struct router_stream *r, struct headers *h)
 {
-    const struct conf_hcm *conf = r->s->hcm->conf;
-    r->config = conf->rds_name ? snapshot_route(r->s->snapshot, str_of(conf->rds_name))
-                               : conf->route_config;
-    if (!r->config) {
-        router_reply_no_route(r, "route_configuration_not_found");
-        return false;
-    }
-    if (!route_match(r->config, h, &r->choice)) {
-        router_reply_no_route(r, "route_not_found");
-        return false;
-    }
-    r->s->info.route_name = r->choice.route->name;
-    return true;
+    const char *why_not = route_resolve(r->s, h, &r->config, &r->choice);
+    if (why_not)
+        router_reply_no_route(r, why_not);
+    else if (r->choice.is_to_https)
+        router_reply_redirect(r, 301, router_https_uri(r, h));
+    else
+        r->s->info.route_name = r->choice.route->name;
+    return !why_not && !r->choice.is_to_https;
 }
 
 static bool was_tried(const struct router_stream *r, const struct upstream_host *h)
@@ -94,7 +89,7 @@ struct upstream_host *router_choose_host(struct router_stream *r, struct upstrea
 {
     const struct headers *h = &r->s->req;
     const struct downstream_info *down = r->s->info.down;
-    struct lb_context ctx = {0};
+    struct lb_context ctx = {.has_hash = r->choice.has_hash, .hash = r->choice.hash};
     if (upstream_cluster_conf(c)->type == CONF_CLUSTER_ORIGINAL_DST) {
         if (down->is_restored)
             ctx.original_dst = &down->local;
@@ -129,16 +124,21 @@ static enum filter_status req_headers(struct http_filter *f, struct headers *h, 
     if (route->has_idle_timeout)
         set_idle_timeout(s, route->idle_timeout_ms);
     if (route->action == CONF_ACTION_DIRECT_RESPONSE) {
-        router_reply_direct(r);
+        router_reply_direct(r, h);
         return FILTER_REPLIED;
     }
+    if (route->action == CONF_ACTION_REDIRECT) {
+        router_reply_redirect(r, route->redirect->status, router_redirect_uri(r, h));
+        return FILTER_REPLIED;
+    }
+    struct str name = r->choice.cluster;
     struct upstream_cluster *c =
-        upstreams_find(r->worker->env->upstreams, s->snapshot, route->cluster);
+        name.p ? upstreams_find(r->worker->env->upstreams, s->snapshot, name) : NULL;
     if (!c) {
         router_reply_no_cluster(r);
         return FILTER_REPLIED;
     }
-    s->info.upstream_cluster = arena_strndup(&s->arena, route->cluster.p, route->cluster.n);
+    s->info.upstream_cluster = arena_strndup(&s->arena, name.p, name.n);
     if (!router_check_strict(r, h))
         return FILTER_REPLIED;
     const struct conf_retry_policy *policy = route->retry ? route->retry : r->choice.vhost->retry;

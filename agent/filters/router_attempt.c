@@ -371,6 +371,7 @@ static void set_attempt_headers(struct router_stream *r)
     const struct conf_virtual_host *v = r->choice.vhost;
     struct headers *h = &r->s->req;
     router_say_timeout(r, h);
+    router_rewrite_auto_host(r, h, r->host);
     if (v->include_attempts_in_request)
         router_set_number(h, STR("x-envoy-attempt-count"), r->s->info.attempts);
     if (v->include_is_timeout_retry && r->s->info.attempts > 1)

@@ -18,52 +18,61 @@ void router_set_number(struct headers *h, struct str name, uint64_t v)
     headers_set(h, name, format_u64(v, text));
 }
 
+static void apply_option(const struct conf_header_value_option *o, struct headers *h)
+{
+    switch (o->action) {
+    case CONF_APPEND_OR_ADD:
+        headers_add(h, o->name, o->value);
+        return;
+    case CONF_ADD_IF_ABSENT:
+        if (!headers_find_name(h, o->name))
+            headers_add(h, o->name, o->value);
+        return;
+    case CONF_OVERWRITE_OR_ADD:
+        headers_set(h, o->name, o->value);
+        return;
+    case CONF_OVERWRITE_IF_EXISTS:
+        if (headers_find_name(h, o->name))
+            headers_set(h, o->name, o->value);
+        return;
+    }
+}
+
 static void apply(const struct conf_header_ops *ops, struct headers *h)
 {
     for (size_t i = 0; i < ops->remove_n; i++)
         headers_remove(h, ops->remove[i]);
-    for (size_t i = 0; i < ops->add_n; i++) {
-        const struct conf_header_value_option *o = &ops->add[i];
-        if (o->action == CONF_OVERWRITE_OR_ADD)
-            headers_set(h, o->name, o->value);
-        else if (o->action == CONF_APPEND_OR_ADD || !headers_find_name(h, o->name))
-            headers_add(h, o->name, o->value);
+    for (size_t i = 0; i < ops->add_n; i++)
+        apply_option(&ops->add[i], h);
+}
+
+/* The last one wins: the configuration, unless the most specific shall. */
+static void apply_all(struct router_stream *r, bool is_request, struct headers *h)
+{
+    const struct route_choice *c = &r->choice;
+    const struct conf_header_ops *ops[] = {
+        !c->weighted ? NULL
+        : is_request ? &c->weighted->request_headers
+                     : &c->weighted->response_headers,
+        !c->route    ? NULL
+        : is_request ? &c->route->request_headers
+                     : &c->route->response_headers,
+        is_request ? &c->vhost->request_headers : &c->vhost->response_headers,
+        is_request ? &r->config->request_headers : &r->config->response_headers,
+    };
+    size_t n = ARRAY_LEN(ops);
+    for (size_t i = 0; i < n; i++) {
+        const struct conf_header_ops *o = ops[r->config->most_specific_wins ? n - 1 - i : i];
+        if (o)
+            apply(o, h);
     }
-}
-
-static void rewrite_path(struct router_stream *r, struct headers *h)
-{
-    const struct conf_route *route = r->choice.route;
-    struct str path = headers_get(h, HDR_PATH);
-    if (!route->prefix_rewrite.p || !path.p || !route_match_path(route, path))
-        return; /* a filter changed the path after the choice */
-    size_t cut = route_match_prefix_len(route, path);
-    size_t n = route->prefix_rewrite.n + path.n - cut;
-    char *to = arena_alloc(&r->s->arena, n + 1);
-    memcpy(to, route->prefix_rewrite.p, route->prefix_rewrite.n);
-    memcpy(to + route->prefix_rewrite.n, path.p + cut, path.n - cut);
-    if (!router_options(r)->suppress_envoy_headers)
-        headers_set_id(h, HDR_X_ENVOY_ORIGINAL_PATH, path);
-    headers_set_id(h, HDR_PATH, (struct str){to, n});
-}
-
-static void rewrite_host(struct router_stream *r, struct headers *h)
-{
-    struct str to = r->choice.route->host_rewrite;
-    if (!to.p)
-        return;
-    if (!router_options(r)->suppress_envoy_headers)
-        headers_set(h, STR("x-envoy-original-host"), headers_get(h, HDR_AUTHORITY));
-    headers_set_id(h, HDR_AUTHORITY, to);
 }
 
 void router_change_request(struct router_stream *r, struct headers *h)
 {
-    apply(&r->choice.route->request_headers, h);
-    apply(&r->choice.vhost->request_headers, h);
-    apply(&r->config->request_headers, h);
-    rewrite_host(r, h);
-    rewrite_path(r, h);
+    apply_all(r, true, h);
+    router_rewrite_host(r, h);
+    router_rewrite_path(r, h);
 }
 
 void router_change_response(struct router_stream *r, struct headers *h)
@@ -76,7 +85,7 @@ void router_change_response(struct router_stream *r, struct headers *h)
     }
     if (r->choice.vhost->include_attempts_in_response && r->s->info.attempts)
         router_set_number(h, STR("x-envoy-attempt-count"), r->s->info.attempts);
-    apply(&r->choice.route->response_headers, h);
-    apply(&r->choice.vhost->response_headers, h);
-    apply(&r->config->response_headers, h);
+    if (r->choice.set_cookie.p)
+        headers_add(h, STR("set-cookie"), r->choice.set_cookie);
+    apply_all(r, false, h);
 }

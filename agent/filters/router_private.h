@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "base/stat.h"
 #include "filters/router_retry.h"
-#include "http/route_match.h"
 #include "http/hcm.h"
+#include "http/route_resolve.h"
 #include "http/stream.h"
 #include "upstream/callout.h"
 #include "upstream/upstream.h"
@@ -20,6 +20,7 @@
     X(no_cluster)                                 \
     X(no_route)                                   \
     X(rq_direct_response)                         \
+    X(rq_redirect)                                \
     X(rq_reset_after_downstream_response_started) \
     X(rq_total)
 
@@ -110,9 +111,20 @@ void router_set_number(struct headers *h, struct str name, uint64_t v);
 void router_change_request(struct router_stream *r, struct headers *h);
 void router_change_response(struct router_stream *r, struct headers *h);
 
+/* ---- router_rewrite.c ---- */
+void router_rewrite_path(struct router_stream *r, struct headers *h);
+void router_rewrite_host(struct router_stream *r, struct headers *h);
+/* auto_host_rewrite, once the host is known. */
+void router_rewrite_auto_host(struct router_stream *r, struct headers *h,
+                              const struct upstream_host *host);
+/* Where the route's redirect, or one to https, points to. */
+struct str router_redirect_uri(struct router_stream *r, const struct headers *h);
+struct str router_https_uri(struct router_stream *r, const struct headers *h);
+
 /* ---- router_reply.c: each ends the router's work on the stream ---- */
 void router_reply_no_route(struct router_stream *r, const char *details);
-void router_reply_direct(struct router_stream *r);
+void router_reply_direct(struct router_stream *r, const struct headers *h);
+void router_reply_redirect(struct router_stream *r, unsigned status, struct str uri);
 void router_reply_no_cluster(struct router_stream *r);
 void router_reply_no_host(struct router_stream *r, struct upstream_cluster *c);
 void router_reply_timeout(struct router_stream *r, uint32_t flag, const char *details);

@@ -7,14 +7,26 @@ void router_reply_no_route(struct router_stream *r, const char *details)
     stream_local_reply(r->s, 404, STR_NULL, details, FLAG_NO_ROUTE_FOUND, -1, NULL);
 }
 
-void router_reply_direct(struct router_stream *r)
+void router_reply_direct(struct router_stream *r, const struct headers *h)
 {
     const struct conf_route *route = r->choice.route;
     struct headers add = {0};
     stat_inc(r->worker->rq_direct_response);
+    if (route->direct_status == 201 || route->direct_status / 100 == 3)
+        headers_add_id(&add, HDR_LOCATION, router_redirect_uri(r, h));
     router_change_response(r, &add);
     stream_local_reply(r->s, route->direct_status, route->direct_body, "direct_response", 0, -1,
                        &add);
+    headers_fini(&add);
+}
+
+void router_reply_redirect(struct router_stream *r, unsigned status, struct str uri)
+{
+    struct headers add = {0};
+    stat_inc(r->worker->rq_redirect);
+    headers_add_id(&add, HDR_LOCATION, uri);
+    router_change_response(r, &add);
+    stream_local_reply(r->s, status, STR_NULL, "direct_response", 0, -1, &add);
     headers_fini(&add);
 }
 

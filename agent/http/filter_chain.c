@@ -10,6 +10,7 @@
 #include "http/filter_chain.h"
 
 #include "http/hcm.h"
+#include "http/route_resolve.h"
 
 enum headers_state { H_NONE, H_WAIT_ALL, H_WAIT_HEADERS, H_PASSED };
 enum body_state { B_FLOWING, B_HELD };
@@ -51,6 +52,10 @@ static struct http_filter *at(struct stream *s, int i)
 void filter_chain_init(struct stream *s)
 {
     size_t n = s->hcm->conf->filters_n;
+    const struct conf_route_config *rc = route_config_of(s);
+    struct route_choice choice = {0};
+    if (rc && rc->has_overrides)
+        route_resolve(s, &s->req, &rc, &choice);
     s->filters_n = (uint16_t)n;
     s->filters = arena_zalloc(&s->arena, n * sizeof(*s->filters));
     for (size_t i = 0; i < n; i++) {
@@ -60,7 +65,8 @@ void filter_chain_init(struct stream *s)
         f->worker_obj = s->hcm->worker_objs[i];
         f->stream = s;
         f->index = (uint16_t)i;
-        f->is_skipped = f->conf->is_disabled || (f->ops->stream_init && !f->ops->stream_init(f));
+        f->is_skipped = route_skips_filter(rc, &choice, f->conf) ||
+                        (f->ops->stream_init && !f->ops->stream_init(f));
     }
 }
 

@@ -19,35 +19,39 @@ static struct str cut_port(struct str host)
     return name;
 }
 
-static const struct conf_virtual_host *find_wildcard(const struct conf_route_config *rc,
-                                                     struct str host)
+/* By length, longest first: as many look-ups as there are lengths, however many domains. */
+static const struct conf_virtual_host *find_wildcard(const struct conf_wildcards *w,
+                                                     struct str host, bool is_suffix)
 {
-    for (size_t i = 0; i < rc->suffix_n; i++) {
-        const struct conf_wildcard_domain *d = &rc->suffix_domains[i];
-        if (host.n > d->text.n && str_ends(host, d->text))
-            return d->vhost;
+    for (size_t i = 0; i < w->lengths_n; i++) {
+        size_t n = w->lengths[i];
+        if (n >= host.n) /* the star stands for at least one character */
+            continue;
+        const char *from = is_suffix ? host.p + host.n - n : host.p;
+        const struct conf_virtual_host *v = hash_find(&w->domains, (struct str){from, n});
+        if (v)
+            return v;
     }
-    for (size_t i = 0; i < rc->prefix_n; i++) {
-        const struct conf_wildcard_domain *d = &rc->prefix_domains[i];
-        if (host.n > d->text.n && str_starts(host, d->text))
-            return d->vhost;
-    }
-    return rc->any_domain;
+    return NULL;
 }
 
 static const struct conf_virtual_host *find_lower(const struct conf_route_config *rc,
                                                   struct str host)
 {
     const struct conf_virtual_host *v = hash_find(&rc->exact_domains, host);
-    return v ? v : find_wildcard(rc, host);
+    if (!v)
+        v = find_wildcard(&rc->suffixes, host, true);
+    if (!v)
+        v = find_wildcard(&rc->prefixes, host, false);
+    return v ? v : rc->any_domain;
 }
 
 const struct conf_virtual_host *route_match_host(const struct conf_route_config *rc,
                                                  struct str host)
 {
     char small[256];
-    if (rc->vhosts_n == 1 && rc->any_domain && !hash_count(&rc->exact_domains) && !rc->suffix_n &&
-        !rc->prefix_n)
+    if (rc->vhosts_n == 1 && rc->any_domain && !hash_count(&rc->exact_domains) &&
+        !rc->suffixes.lengths_n && !rc->prefixes.lengths_n)
         return rc->any_domain;
     if (rc->ignore_port_in_host_matching)
         host = cut_port(host);
@@ -85,7 +89,7 @@ static bool contains(struct str s, struct str part, bool ignore_case)
     return false;
 }
 
-static bool match_string(const struct conf_string_match *m, struct str s)
+bool route_match_string(const struct conf_string_match *m, struct str s)
 {
     switch (m->kind) {
     case CONF_STRING_EXACT:
@@ -141,32 +145,11 @@ size_t route_match_prefix_len(const struct conf_route *r, struct str path)
 
 /* ---- headers ---- */
 
-/* Values of a repeated header joined by ','. The result points into h or into *joined. */
-static struct str get_all(const struct headers *h, struct str name, struct sbuf *joined)
-{
-    struct str first = STR_NULL;
-    size_t n = 0;
-    for (size_t i = 0; i < h->n; i++) {
-        if (!str_eq(header_name(h, &h->v[i]), name))
-            continue;
-        struct str v = header_value(h, &h->v[i]);
-        if (n == 1)
-            sbuf_add(joined, first.p, first.n);
-        if (n++ == 0) {
-            first = v;
-            continue;
-        }
-        sbuf_addc(joined, ',');
-        sbuf_add(joined, v.p, v.n);
-    }
-    return n > 1 ? (struct str){joined->p, joined->n} : first;
-}
-
 static bool to_i64(struct str s, int64_t *v_r)
 {
     uint64_t u;
     bool negative = s.n && s.p[0] == '-';
-    if (negative)
+    if (s.n && (negative || s.p[0] == '+'))
         s = (struct str){s.p + 1, s.n - 1};
     if (!str_to_u64(s, INT64_MAX, &u))
         return false;
@@ -174,24 +157,31 @@ static bool to_i64(struct str s, int64_t *v_r)
     return true;
 }
 
+static bool match_value(const struct conf_header_match *m, struct str v)
+{
+    int64_t number;
+    if (m->kind == CONF_HEADER_STRING)
+        return route_match_string(&m->string, v);
+    return to_i64(v, &number) && number >= m->range_start && number < m->range_end;
+}
+
+/* A repeated header matches when one of its values does: a second one cannot hide the first, nor
+ * get around an inverted match. */
 static bool match_header(const struct conf_header_match *m, const struct headers *h)
 {
     if (m->kind == CONF_HEADER_PRESENT)
         return (headers_find_name(h, m->name) != NULL) == (m->present != m->invert);
-    struct sbuf joined = {0};
-    int64_t number;
-    bool result = false;
-    struct str v = get_all(h, m->name, &joined);
-    if (!v.p && !m->treat_missing_as_empty)
+    bool is_there = false, matches = false;
+    for (size_t i = 0; i < h->n && !matches; i++)
+        if (str_eq(header_name(h, &h->v[i]), m->name)) {
+            is_there = true;
+            matches = match_value(m, header_value(h, &h->v[i]));
+        }
+    if (!is_there && !m->treat_missing_as_empty)
         return false; /* not even with invert */
-    if (!v.p)
-        v = STR("");
-    if (m->kind == CONF_HEADER_STRING)
-        result = match_string(&m->string, v);
-    else
-        result = to_i64(v, &number) && number >= m->range_start && number < m->range_end;
-    sbuf_fini(&joined);
-    return result != m->invert;
+    if (!is_there)
+        matches = match_value(m, STR(""));
+    return matches != m->invert;
 }
 
 bool route_match_headers(const struct conf_header_match *m, size_t n, const struct headers *h)
@@ -202,18 +192,69 @@ bool route_match_headers(const struct conf_header_match *m, size_t n, const stru
     return true;
 }
 
+bool route_match_fraction(const struct conf_fraction *f, uint64_t random)
+{
+    return random % f->denominator < f->numerator;
+}
+
+static bool is_grpc(const struct headers *h)
+{
+    struct str type = headers_get(h, HDR_CONTENT_TYPE);
+    return str_starts(type, STR("application/grpc")) && (type.n == 16 || type.p[16] == '+');
+}
+
+static bool match_certificate(const struct conf_route *r, const struct route_facts *facts)
+{
+    return (!r->cert_presented || (r->cert_presented == CONF_YES) == facts->cert_presented) &&
+           (!r->cert_validated || (r->cert_validated == CONF_YES) == facts->cert_validated);
+}
+
+/* The cheap and telling ones first. */
+static bool match_route(const struct conf_route *r, const struct headers *h, struct str path,
+                        const struct route_facts *facts)
+{
+    bool wants_connect = r->path_kind == CONF_PATH_CONNECT;
+    if (wants_connect ? !str_is(headers_get(h, HDR_METHOD), "CONNECT") : !path.p)
+        return false;
+    return route_match_path(r, path) && (!r->only_grpc || is_grpc(h)) &&
+           match_certificate(r, facts) && route_match_headers(r->headers, r->headers_n, h) &&
+           route_match_query(r->query, r->query_n, headers_get(h, HDR_PATH)) &&
+           route_match_cookies(r->cookies, r->cookies_n, h) &&
+           (!r->has_fraction || route_match_fraction(&r->fraction, facts->random));
+}
+
+static const struct conf_virtual_host *find_vhost(const struct conf_route_config *rc,
+                                                  const struct headers *h)
+{
+    struct str host = rc->vhost_header[0] ? headers_get_name(h, str_of(rc->vhost_header))
+                                          : headers_get(h, HDR_AUTHORITY);
+    return rc->vhost_header[0] && !host.p ? NULL : route_match_host(rc, host);
+}
+
+static bool needs_https(const struct conf_virtual_host *v, const struct headers *h)
+{
+    if (v->require_tls == CONF_TLS_NONE || str_is(headers_get(h, HDR_X_FORWARDED_PROTO), "https"))
+        return false;
+    return v->require_tls == CONF_TLS_ALL || !str_is(headers_get(h, HDR_X_ENVOY_INTERNAL), "true");
+}
+
 bool route_match(const struct conf_route_config *rc, const struct headers *h,
-                 struct route_choice *choice_r)
+                 const struct route_facts *facts, struct route_choice *choice_r)
 {
     struct str path = headers_get(h, HDR_PATH);
     *choice_r = (struct route_choice){0};
-    const struct conf_virtual_host *v = route_match_host(rc, headers_get(h, HDR_AUTHORITY));
-    if (!v || !path.p)
+    const struct conf_virtual_host *v = find_vhost(rc, h);
+    if (!v)
         return false;
     choice_r->vhost = v;
+    choice_r->is_to_https = needs_https(v, h);
+    if (choice_r->is_to_https)
+        return true;
+    if (rc->ignore_path_parameters)
+        path = cut_at(path, ";");
     for (size_t i = 0; i < v->routes_n; i++) {
         const struct conf_route *r = &v->routes[i];
-        if (route_match_path(r, path) && route_match_headers(r->headers, r->headers_n, h)) {
+        if (match_route(r, h, path, facts)) {
             choice_r->route = r;
             return true;
         }

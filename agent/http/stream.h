@@ -112,6 +112,7 @@ struct stream {
     struct headers req, resp, req_trailers, resp_trailers;
     struct stream_info info;
     char request_id[40];
+    uint64_t random; /* http/route_resolve.c; 0: not drawn yet */
     bool is_head, is_grpc;
     /* progress */
     bool req_complete;                /* codec delivered the end of the request */

@@ -50,6 +50,11 @@ const struct addr *upstream_host_addr(const struct upstream_host *h)
     return &h->addr;
 }
 
+const char *upstream_host_name(const struct upstream_host *h)
+{
+    return h->hostname ? h->hostname : "";
+}
+
 struct upstream_host *host_create(struct upstream_cluster *c, const struct addr *a,
                                   const char *hostname)
 {

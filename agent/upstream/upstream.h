@@ -46,6 +46,7 @@ struct upstream_host *upstream_pick(struct upstream_cluster *c, const struct lb_
 struct upstream_host *upstream_host_ref(struct upstream_host *h);
 void upstream_host_unref(struct upstream_host *h);
 const struct addr *upstream_host_addr(const struct upstream_host *h);
+const char *upstream_host_name(const struct upstream_host *h); /* "": it has only an address */
 
 /* ---- HTTP ---- */
 enum upstream_reset {

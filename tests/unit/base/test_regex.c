@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
@@ -50,7 +51,7 @@ static void test_refused(void **state)
 {
     (void)state;
     static const char *const patterns[] = {
-        "(", "[a", "a**", "\\", "(?<=a)b", "(a)\\1", "((a{100}){100}){100}", "(?P<n>a", "\xff",
+        "(", "[a", "a**", "\\", "(?<=a)b", "(a)\\1", "((a{100}){100}){100}", "(?P<n>a",
     };
     for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
         struct regex *re = NULL;
@@ -62,6 +63,45 @@ static void test_refused(void **state)
         assert_true(strncmp(err.text, "regex: ", 7) == 0 && err.text[7]);
         assert_int_equal(regex_create(str_of(patterns[i]), &re, NULL), -ERR_INVALID);
     }
+}
+
+static const struct {
+    const char *pattern, *text, *to, *want; /* NULL: too long */
+} replacements[] = {
+    {"one", "a one b one", "two", "a two b two"},
+    {"^/re/([a-z]*)/([0-9]+)", "/re/ab/12/c", "/\\2/\\1", "/12/ab/c"},
+    {"x", "abc", "-", "abc"},
+    {"x*", "axb", "-", "-a-b-"},
+    {"", "ab", "-", "-a-b-"},
+    {"(a)|(b)", "ab", "[\\1\\2]", "[a][b]"},
+    {".", "a\\b", "\\\\\\0", "\\a\\\\\\b"},
+    {".", "\xc3\xa9", "?", "??"},
+    {"a$", "aa", "", "a"},
+    {".*", "", "x", "x"},
+    {".", "aaaaa", "0123456789012345678901234567890123456789", NULL},
+};
+
+static void test_replace(void **state)
+{
+    (void)state;
+    struct regex *re;
+    struct error err;
+    for (size_t i = 0; i < ARRAY_LEN(replacements); i++) {
+        struct sbuf out = {0};
+        assert_int_equal(regex_create(str_of(replacements[i].pattern), &re, NULL), 0);
+        assert_int_equal(regex_check_substitution(re, str_of(replacements[i].to), NULL), 0);
+        bool done =
+            regex_replace(re, str_of(replacements[i].text), str_of(replacements[i].to), 100, &out);
+        if (done != (replacements[i].want != NULL) ||
+            (done && strcmp(out.p ? out.p : "", replacements[i].want) != 0))
+            fail_msg("%s: %s", replacements[i].pattern, out.p);
+        sbuf_fini(&out);
+        regex_destroy(&re);
+    }
+    assert_int_equal(regex_create(STR("(a)"), &re, NULL), 0);
+    assert_int_not_equal(regex_check_substitution(re, STR("\\2"), &err), 0);
+    assert_int_not_equal(regex_check_substitution(re, STR("\\x"), &err), 0);
+    regex_destroy(&re);
 }
 
 /* Patterns on which backtracking engines take 2^n steps; the margin is that wide. */
@@ -88,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_replace),
         cmocka_unit_test(test_time_is_linear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,14 +52,17 @@ static const struct {
 
 static void check_index(size_t i, const struct conf_route_config *rc)
 {
-    if (hash_count(&rc->exact_domains) != cases[i].exact || rc->suffix_n != cases[i].suffixes ||
-        rc->prefix_n != cases[i].prefixes || (rc->any_domain != NULL) != cases[i].has_any)
+    if (hash_count(&rc->exact_domains) != cases[i].exact ||
+        hash_count(&rc->suffixes.domains) != cases[i].suffixes ||
+        hash_count(&rc->prefixes.domains) != cases[i].prefixes ||
+        (rc->any_domain != NULL) != cases[i].has_any)
         fail_msg("%s: %zu exact, %zu suffixes, %zu prefixes", cases[i].name,
-                 hash_count(&rc->exact_domains), rc->suffix_n, rc->prefix_n);
-    if (cases[i].first_suffix && !str_is(rc->suffix_domains[0].text, cases[i].first_suffix))
-        fail_msg("%s: %.*s", cases[i].name, STR_ARG(rc->suffix_domains[0].text));
-    if (cases[i].first_prefix && !str_is(rc->prefix_domains[0].text, cases[i].first_prefix))
-        fail_msg("%s: %.*s", cases[i].name, STR_ARG(rc->prefix_domains[0].text));
+                 hash_count(&rc->exact_domains), hash_count(&rc->suffixes.domains),
+                 hash_count(&rc->prefixes.domains));
+    if (cases[i].first_suffix && rc->suffixes.lengths[0] != strlen(cases[i].first_suffix))
+        fail_msg("%s: %zu", cases[i].name, rc->suffixes.lengths[0]);
+    if (cases[i].first_prefix && rc->prefixes.lengths[0] != strlen(cases[i].first_prefix))
+        fail_msg("%s: %zu", cases[i].name, rc->prefixes.lengths[0]);
 }
 
 static void test_index(void **state)

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -120,6 +121,156 @@ static void test_paths(void **state)
     }
 }
 
+/* ---- query parameters and cookies ---- */
+
+static const struct {
+    const char *path, *name, *want; /* NULL: absent */
+} queries[] = {
+    {"/?a=1", "a", "1"},     {"/?a=1&a=2", "a", "1"}, {"/?b&a=", "a", ""},  {"/?a", "a", ""},
+    {"/?ba=1", "a", NULL},   {"/a=1", "a", NULL},     {"/?", "a", NULL},    {"/?&&a==", "a", "="},
+    {"/?a=%31", "a", "%31"}, {"/?%61=1", "a", NULL},  {"/?A=1", "a", NULL}, {"?a=?", "a", "?"},
+};
+
+static const struct {
+    const char *fields[2], *want;
+} cookies[] = {
+    {{"c=1"}, "1"},     {{"a=b; c=1"}, "1"}, {{"a=b;c=1;c=2"}, "1"}, {{"a=b", "c=1"}, "1"},
+    {{"c=\"1\""}, "1"}, {{"c=\"1"}, "\"1"},  {{"c=\""}, "\""},       {{"c=1 ;d"}, "1 "},
+    {{"c"}, NULL},      {{"c =1"}, NULL},    {{"xc=1"}, NULL},       {{"c="}, ""},
+    {{"c==1;"}, "=1"},  {{";;=;c=1"}, "1"},  {{""}, NULL},           {{"C=1"}, NULL},
+};
+
+static void expect(struct str have, const char *want, const char *name)
+{
+    if ((have.p != NULL) != (want != NULL) || (want && !str_is(have, want)))
+        fail_msg("%s: \"%.*s\" instead of %s", name, STR_ARG(have), want ? want : "none");
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(queries); i++)
+        expect(route_query(str_of(queries[i].path), str_of(queries[i].name)), queries[i].want,
+               queries[i].path);
+    for (size_t i = 0; i < ARRAY_LEN(cookies); i++) {
+        struct headers h = {0};
+        for (size_t j = 0; j < 2 && cookies[i].fields[j]; j++)
+            headers_add(&h, STR("cookie"), str_of(cookies[i].fields[j]));
+        expect(route_cookie(&h, STR("c")), cookies[i].want, cookies[i].fields[0]);
+        headers_fini(&h);
+    }
+}
+
+/* ---- clusters ---- */
+
+static const struct {
+    const char *x, *cookie; /* headers; NULL: absent */
+    uint64_t random;
+    unsigned want; /* weighted cluster */
+} picks[] = {
+    {NULL, NULL, 0, 0}, {NULL, NULL, 2, 0}, {NULL, NULL, 3, 2}, {NULL, NULL, 6, 2},
+    {NULL, NULL, 7, 0}, {"3", NULL, 0, 2},  {"10", NULL, 0, 2}, {"x", NULL, 4, 2},
+};
+
+static void test_weights(void **state)
+{
+    (void)state;
+    struct conf_weighted_cluster v[] = {
+        {.name = STR("a"), .weight = 3}, {.name = STR("b")}, {.name = STR("c"), .weight = 4}};
+    struct conf_weighted w = {.v = v, .n = 3, .total = 7, .header_name = STR("x")};
+    const struct conf_route r = {.weighted = &w};
+    for (size_t i = 0; i < ARRAY_LEN(picks); i++) {
+        const struct route_facts facts = {.random = picks[i].random};
+        struct route_choice c = {.route = &r};
+        struct headers h = {0};
+        if (picks[i].x)
+            headers_add(&h, STR("x"), str_of(picks[i].x));
+        route_choose_cluster(&h, &facts, NULL, &c);
+        if (c.weighted != &v[picks[i].want] || !str_eq(c.cluster, v[picks[i].want].name))
+            fail_msg("%zu: %.*s", i, STR_ARG(c.cluster));
+        headers_fini(&h);
+    }
+}
+
+static uint64_t hash_of(const char *text)
+{
+    return hash_xx64(text, strlen(text), 0);
+}
+
+static void test_hash(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct addr peer, local;
+    struct conf_hash_policy p[] = {
+        {.kind = CONF_HASH_COOKIE,
+         .name = STR("c"),
+         .makes_cookie = true,
+         .ttl_s = 60,
+         .path = STR("/p"),
+         .attributes = STR("; Secure")},
+        {.kind = CONF_HASH_HEADER, .name = STR("x"), .terminal = true},
+        {.kind = CONF_HASH_QUERY_PARAMETER, .name = STR("q")},
+        {.kind = CONF_HASH_SOURCE_IP},
+    };
+    struct conf_route r = {.cluster = STR("c"), .hash = p, .hash_n = 4};
+    struct headers h = {0};
+    arena_init(&arena, 0);
+    assert_int_equal(addr_from_ip(STR("10.0.0.1"), 1, &peer, NULL), 0);
+    assert_int_equal(addr_from_ip(STR("10.0.0.2"), 2, &local, NULL), 0);
+    struct route_facts facts = {.peer = &peer, .local = &local};
+    headers_add_id(&h, HDR_PATH, STR("/?q=1"));
+    struct route_choice c = {.route = &r};
+    route_choose_cluster(&h, &facts, &arena, &c);
+    uint64_t query = hash_of("1");
+    assert_true(c.has_hash);
+    assert_int_equal(c.hash, ((query << 1) | (query >> 63)) ^ hash_of("10.0.0.1"));
+    assert_null(c.set_cookie.p);
+
+    /* Values in any order are the same; a terminal policy that has one ends the list. */
+    headers_add(&h, STR("x"), STR("b"));
+    headers_add(&h, STR("x"), STR("a"));
+    c = (struct route_choice){.route = &r};
+    route_choose_cluster(&h, &facts, &arena, &c);
+    assert_int_equal(c.hash, hash_xx64("b", 1, hash_of("a")));
+
+    /* The cookie is the same for all requests of a connection, and what it will hash to. */
+    facts.makes_cookies = true;
+    r.hash_n = 1;
+    c = (struct route_choice){.route = &r};
+    route_choose_cluster(&h, &facts, &arena, &c);
+    char text[17], want[100];
+    snprintf(text, sizeof(text), "%llx", (unsigned long long)hash_of("10.0.0.1:110.0.0.2:2"));
+    snprintf(want, sizeof(want), "c=\"%s\"; Max-Age=60; Path=/p; Secure; HttpOnly", text);
+    expect(c.set_cookie, want, "cookie");
+    assert_int_equal(c.hash, hash_of(text));
+    headers_fini(&h);
+    arena_fini(&arena);
+}
+
+/* ---- filters ---- */
+
+static void test_overrides(void **state)
+{
+    (void)state;
+    struct conf_filter_override on_weighted[] = {{STR("a"), true}};
+    struct conf_filter_override on_route[] = {{STR("a"), false}, {STR("b"), true}};
+    struct conf_filter_override on_vhost[] = {{STR("b"), false}, {STR("c"), true}};
+    struct conf_filter_override on_config[] = {{STR("c"), false}, {STR("d"), true}};
+    const struct conf_weighted_cluster w = {.overrides = {on_weighted, 1}};
+    const struct conf_route r = {.overrides = {on_route, 2}};
+    const struct conf_virtual_host v = {.overrides = {on_vhost, 2}};
+    const struct conf_route_config rc = {.overrides = {on_config, 2}};
+    struct route_choice c = {.vhost = &v, .route = &r, .weighted = &w};
+    assert_ptr_equal(route_override(&rc, &c, STR("a")), &on_weighted[0]);
+    assert_ptr_equal(route_override(&rc, &c, STR("b")), &on_route[1]);
+    assert_ptr_equal(route_override(&rc, &c, STR("c")), &on_vhost[1]);
+    assert_ptr_equal(route_override(&rc, &c, STR("d")), &on_config[1]);
+    assert_null(route_override(&rc, &c, STR("e")));
+    c = (struct route_choice){0}; /* no route */
+    assert_ptr_equal(route_override(&rc, &c, STR("c")), &on_config[0]);
+}
+
 /* ---- headers ---- */
 
 static const struct {
@@ -143,8 +294,9 @@ static const struct {
     {CONF_HEADER_STRING, CONF_STRING_EXACT, "abc", 0, 0, true, 0, NULL, NULL, false},
     {CONF_HEADER_STRING, CONF_STRING_EXACT, "abc", 0, 0, true, true, NULL, NULL, true},
     {CONF_HEADER_STRING, CONF_STRING_EXACT, "", 0, 0, 0, true, NULL, NULL, true},
-    {CONF_HEADER_STRING, CONF_STRING_EXACT, "a,b", 0, 0, 0, 0, "a", "b", true},
-    {CONF_HEADER_STRING, CONF_STRING_EXACT, "a", 0, 0, 0, 0, "a", "b", false},
+    {CONF_HEADER_STRING, CONF_STRING_EXACT, "a,b", 0, 0, 0, 0, "a", "b", false},
+    {CONF_HEADER_STRING, CONF_STRING_EXACT, "b", 0, 0, 0, 0, "a", "b", true},
+    {CONF_HEADER_STRING, CONF_STRING_EXACT, "b", 0, 0, true, 0, "a", "b", false},
     {CONF_HEADER_STRING, CONF_STRING_PREFIX, "ab", 0, 0, 0, 0, "abc", NULL, true},
     {CONF_HEADER_STRING, CONF_STRING_PREFIX, "ab", 0, 0, 0, 0, "a", NULL, false},
     {CONF_HEADER_STRING, CONF_STRING_SUFFIX, "bc", 0, 0, 0, 0, "abc", NULL, true},
@@ -200,6 +352,7 @@ static void test_first_route_wins(void **state)
     struct conf_route_config *rc = make_hosts();
     struct conf_header_match match = {.name = STR("x-v"), .kind = CONF_HEADER_STRING};
     match.string.text = STR("2");
+    const struct route_facts facts = {0};
     struct conf_route routes[] = {
         {.path_kind = CONF_PATH_PREFIX,
          .path = STR("/"),
@@ -214,16 +367,17 @@ static void test_first_route_wins(void **state)
     struct headers h = {0};
     struct route_choice c;
     headers_add_id(&h, HDR_AUTHORITY, STR("exact.com"));
-    assert_false(route_match(rc, &h, &c)); /* no path */
+    assert_false(route_match(rc, &h, &facts, &c)); /* no path */
     headers_add_id(&h, HDR_PATH, STR("/a/b"));
-    assert_true(route_match(rc, &h, &c));
+    assert_true(route_match(rc, &h, &facts, &c));
     assert_ptr_equal(c.route, &routes[1]);
     headers_add(&h, STR("x-v"), STR("2"));
-    assert_true(route_match(rc, &h, &c));
+    assert_true(route_match(rc, &h, &facts, &c));
     assert_ptr_equal(c.route, &routes[0]);
     headers_remove(&h, STR("x-v"));
     headers_set_id(&h, HDR_PATH, STR("/b"));
-    assert_false(route_match(rc, &h, &c)); /* "*" would have none either, and is not asked */
+    assert_false(
+        route_match(rc, &h, &facts, &c)); /* "*" would have none either, and is not asked */
     assert_ptr_equal(c.vhost, &rc->vhosts[0]);
     rc->vhosts[0].routes_n = 0;
     headers_fini(&h);
@@ -233,10 +387,10 @@ static void test_first_route_wins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_first_route_wins),
+        cmocka_unit_test(test_hosts),   cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_values),  cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_hash),    cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_headers), cmocka_unit_test(test_first_route_wins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

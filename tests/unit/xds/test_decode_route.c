@@ -46,26 +46,68 @@ static const struct {
     {"no match", ROUTE(TO), AT_ROUTE "match: required"},
     {"no path", ROUTE("match: {}, " TO), AT_ROUTE "match.path_specifier: required"},
     {"no action", ROUTE("match: {prefix: /}"), AT_ROUTE "action: required"},
-    {"redirect", ROUTE("match: {prefix: /}, redirect: {https_redirect: true}"),
-     AT_ROUTE "redirect: not supported"},
+    {"port of a redirect", ROUTE("match: {prefix: /}, redirect: {port_redirect: 65536}"),
+     AT_ROUTE "redirect.port_redirect: must not be above 65535"},
+    {"line end in a redirect", ROUTE("match: {prefix: /}, redirect: {path_redirect: \"/\\n\"}"),
+     AT_ROUTE "redirect.path_redirect: must not contain line ends"},
+    {"group that is not there",
+     ROUTE("match: {prefix: /}, redirect: {regex_rewrite: {pattern: {regex: a}, substitution: "
+           "'\\1'}}"),
+     AT_ROUTE "redirect.regex_rewrite.substitution: Rewrite schema requests 1 matches, but the "
+              "regexp only has 0 parenthesized subexpressions."},
+    {"two path rewrites",
+     ROUTE("match: {prefix: /}, route: {cluster: c, prefix_rewrite: /, regex_rewrite: {pattern: "
+           "{regex: a}}}"),
+     AT_ROUTE "route.Cannot specify both prefix_rewrite and regex_rewrite"},
     {"bad regex", ROUTE("match: {safe_regex: {regex: '('}}, " TO),
      AT_ROUTE "match.safe_regex.regex: regex: missing ): ("},
     {"separated prefix with a slash at the end", ROUTE("match: {path_separated_prefix: /a/}, " TO),
      AT_ROUTE "match.path_separated_prefix: must start with /, must not end with it nor contain ? "
               "or #"},
-    {"query parameters are not matched",
-     ROUTE("match: {prefix: /, query_parameters: [{name: a}]}, " TO),
-     AT_ROUTE "match.query_parameters: not supported"},
+    {"query parameter without name",
+     ROUTE("match: {prefix: /, query_parameters: [{name: ''}]}, " TO),
+     AT_ROUTE "match.query_parameters[0].name: must have 1 to 1024 bytes"},
+    {"cookie without condition", ROUTE("match: {prefix: /, cookies: [{name: a}]}, " TO),
+     AT_ROUTE "match.cookies[0].string_match: required"},
+    {"fraction without default", ROUTE("match: {prefix: /, runtime_fraction: {}}, " TO),
+     AT_ROUTE "match.runtime_fraction.default_value: required"},
+    {"dynamic metadata",
+     ROUTE("match: {prefix: /, dynamic_metadata: [{filter: a, path: [{key: b}], value: "
+           "{present_match: true}}]}, " TO),
+     AT_ROUTE "match.dynamic_metadata: not supported"},
     {"no cluster", ROUTE("match: {prefix: /}, route: {}"),
      AT_ROUTE "route.cluster_specifier: required"},
     {"empty cluster", ROUTE("match: {prefix: /}, route: {cluster: ''}"),
      AT_ROUTE "route.cluster: must not be empty"},
     {"weighted clusters", ROUTE("match: {prefix: /}, route: {weighted_clusters: {}}"),
-     AT_ROUTE "route.weighted_clusters: not supported"},
+     AT_ROUTE "route.weighted_clusters.clusters: at least one is required"},
+    {"weights of nothing",
+     ROUTE("match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 0}]}}"),
+     AT_ROUTE "route.weighted_clusters.Sum of weights in the weighted_cluster must be greater than "
+              "0."},
+    {"weights beyond 32 bits",
+     ROUTE("match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: "
+           "4294967295}, {name: b, weight: 1}]}}"),
+     AT_ROUTE "route.weighted_clusters.The sum of weights of all weighted clusters must not exceed "
+              "4294967295"},
+    {"weighted cluster by two ways",
+     ROUTE(
+         "match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, cluster_header: b, "
+         "weight: 1}]}}"),
+     AT_ROUTE "route.weighted_clusters.clusters[0].Only one of name or cluster_header can be "
+              "specified"},
+    {"subset of a cluster",
+     ROUTE(
+         "match: {prefix: /}, route: {cluster: c, metadata_match: {filter_metadata: {envoy.lb: {a: "
+         "b}}}}"),
+     AT_ROUTE "route.metadata_match: subsets are not supported"},
+    {"hash of filter state",
+     ROUTE("match: {prefix: /}, route: {cluster: c, hash_policy: [{filter_state: {key: a}}]}"),
+     AT_ROUTE "route.hash_policy[0].filter_state: not supported"},
     {"negative timeout", ROUTE("match: {prefix: /}, route: {cluster: c, timeout: -1s}"),
      AT_ROUTE "route.timeout: negative duration"},
-    {"auto host rewrite", ROUTE("match: {prefix: /}, route: {cluster: c, auto_host_rewrite: true}"),
-     AT_ROUTE "route.host_rewrite_specifier: only host_rewrite_literal is supported"},
+    {"host rewrite by a format", ROUTE("match: {prefix: /}, route: {cluster: c, host_rewrite: a}"),
+     AT_ROUTE "route.host_rewrite: not supported"},
     {"direct response status", ROUTE("match: {prefix: /}, direct_response: {status: 99}"),
      AT_ROUTE "direct_response.status: must be within 200 and 599"},
     {"direct response too long",
@@ -96,7 +138,19 @@ static const struct {
     {"per-route filter settings",
      ROUTE("match: {prefix: /}, typed_per_filter_config: {f: {'@type': "
            "type.googleapis.com/google.protobuf.Empty}}, " TO),
-     AT_ROUTE "typed_per_filter_config: not supported"},
+     AT_ROUTE "typed_per_filter_config[f]: Didn't find a registered implementation for 'f' with "
+              "type URL: 'google.protobuf.Empty'"},
+    {"settings of an unknown filter",
+     ROUTE("match: {prefix: /}, typed_per_filter_config: {f: {'@type': "
+           "type.googleapis.com/envoy.config.route.v3.FilterConfig, config: {'@type': "
+           "type.googleapis.com/google.protobuf.Empty}}}, " TO),
+     AT_ROUTE "typed_per_filter_config[f]: Didn't find a registered implementation for 'f' with "
+              "type URL: 'google.protobuf.Empty'"},
+    {"nothing to say about a filter",
+     ROUTE("match: {prefix: /}, typed_per_filter_config: {f: {'@type': "
+           "type.googleapis.com/envoy.config.route.v3.FilterConfig}}, " TO),
+     AT_ROUTE "typed_per_filter_config[f]: Empty route/virtual host per filter configuration for f "
+              "filter"},
 };
 
 static void test_bad(void **state)
@@ -214,6 +268,30 @@ static void test_headers(void **state)
     conf_object_unref(rc);
 }
 
+#define FILTER(name, more) \
+    name ": {'@type': type.googleapis.com/envoy.config.route.v3.FilterConfig" more "}"
+
+static void test_overrides(void **state)
+{
+    (void)state;
+    struct conf_route_config *rc =
+        decode_good(ROUTE("match: {prefix: /}, typed_per_filter_config: {" FILTER(
+            "off",
+            ", disabled: true") ", " FILTER("on",
+                                            ", config: {}") ", " FILTER("maybe",
+                                                                        ", is_optional: true, "
+                                                                        "config: {'@type': "
+                                                                        "type.googleapis.com/"
+                                                                        "google.protobuf."
+                                                                        "Empty}") "}, " TO));
+    const struct conf_filter_overrides *o = &only_route(rc)->overrides;
+    assert_true(rc->has_overrides);
+    assert_int_equal(o->n, 2);
+    for (size_t i = 0; i < o->n; i++)
+        assert_int_equal(o->v[i].is_disabled, str_is(o->v[i].filter, "off"));
+    conf_object_unref(rc);
+}
+
 static void test_hash_is_of_the_bytes(void **state)
 {
     (void)state;
@@ -230,11 +308,9 @@ static void test_hash_is_of_the_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_action),
-        cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_hash_is_of_the_bytes),
+        cmocka_unit_test(test_bad),       cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_action),    cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_overrides), cmocka_unit_test(test_hash_is_of_the_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
