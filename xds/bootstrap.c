@@ -154,6 +154,8 @@ static int decode_all(struct bootstrap *b, struct decode *d, const bootstrap_msg
     if (!rc)
         rc = check_extensions(m, err);
     if (!rc)
+        rc = bootstrap_set_overload(b, d, m, err);
+    if (!rc)
         rc = set_static(b, m, o->allow_unknown_static_fields ? &known : NULL, err);
     return rc ? rc : bootstrap_set_sources(b, d, m, err);
 }

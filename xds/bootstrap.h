@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "conf/cluster.h"
 #include "conf/listener.h"
+#include "conf/overload.h"
 #include "net/addr.h"
 
 /* How to reach a management server (ApiConfigSource). */
@@ -67,6 +68,8 @@ struct bootstrap {
     struct addr admin_address; /* len 0: no admin */
     struct conf_access_log *admin_access_logs;
     size_t admin_access_logs_n;
+
+    struct conf_overload overload;
 
     struct bootstrap_listener *listeners;
     size_t listeners_n;

@@ -13,6 +13,10 @@ const struct pb_unknown *bootstrap_unknown(const struct bootstrap_options *o);
 /* Reads file and text and merges them as protobuf does. */
 int bootstrap_read(const struct bootstrap_options *o, struct pb_arena *a, ProtobufCMessage **msg_r,
                    struct error *err);
+/* ---- bootstrap_overload.c ---- */
+int bootstrap_set_overload(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
+                           struct error *err);
+
 /* Memory that reading may take. */
 enum { BOOTSTRAP_BUDGET = 512 * 1024 * 1024 };
 

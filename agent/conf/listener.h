@@ -88,6 +88,7 @@ struct conf_hcm {
     uint32_t delayed_close_timeout_ms;    /* default 1 s */
     uint32_t drain_timeout_ms;            /* default 5 s */
     uint32_t max_requests_per_connection; /* 0: no limit */
+    bool ignores_overload;                /* admin: served whatever runs out */
 };
 
 enum conf_net_filter_kind {

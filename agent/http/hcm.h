@@ -35,6 +35,7 @@ struct stream;
     X(COUNTER, rq_tx_reset, "downstream_rq_tx_reset")                            \
     X(COUNTER, rq_idle_timeout, "downstream_rq_idle_timeout")                    \
     X(COUNTER, rq_max_duration_reached, "downstream_rq_max_duration_reached")    \
+    X(COUNTER, rq_overload_close, "downstream_rq_overload_close")                \
     X(COUNTER, rq_timeout, "downstream_rq_timeout")                              \
     X(COUNTER, rq_header_timeout, "downstream_rq_header_timeout")                \
     X(COUNTER, rq_ws_on_non_ws_route, "downstream_rq_ws_on_non_ws_route")        \

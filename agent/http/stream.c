@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/overload.h"
 #include "http/filter_chain.h"
 #include "http/hcm.h"
 #include "http/hold.h"
@@ -121,6 +122,11 @@ void stream_start(struct stream *s, bool end)
     filter_chain_init(s);
     if (status) {
         stream_local_reply(s, status, STR_NULL, details, 0, -1, NULL);
+        return;
+    }
+    if (!s->hcm->conf->ignores_overload && overload_strikes(OVERLOAD_STOP_ACCEPTING_REQUESTS)) {
+        stat_inc(s->hcm->stats.rq_overload_close);
+        stream_local_reply(s, 503, STR("envoy overloaded"), "overload", 0, -1, NULL);
         return;
     }
     filter_chain_headers(s, DIR_REQ, end);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/overload.h"
 #include "filters/access_log.h"
 #include "filters/registry.h"
 #include "proxy/chain_match.h"
@@ -35,7 +36,7 @@ static void fini_stats(struct listener_stats *st)
 static bool is_draining(void *arg)
 {
     struct listener *l = arg;
-    return l->is_draining;
+    return l->is_draining || overload_strikes(OVERLOAD_DISABLE_HTTP_KEEPALIVE);
 }
 
 static void log_stream(struct hcm *hcm, struct stream *s)
@@ -138,6 +139,12 @@ void listener_refuse(struct listener *l, int fd, const char *why)
     stat_inc(l->stats.cx_total);
     stat_inc(l->stats.cx_destroy);
     close(fd);
+}
+
+void listener_reject(struct listener *l, int fd)
+{
+    stat_inc(l->stats.cx_overload_reject);
+    listener_refuse(l, fd, "overload");
 }
 
 void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,

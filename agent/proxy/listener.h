@@ -21,6 +21,7 @@ struct listener;
     X(COUNTER, cx_total, "downstream_cx_total")                                      \
     X(COUNTER, cx_destroy, "downstream_cx_destroy")                                  \
     X(GAUGE, cx_active, "downstream_cx_active")                                      \
+    X(COUNTER, cx_overload_reject, "downstream_cx_overload_reject")                  \
     X(COUNTER, no_filter_chain_match, "no_filter_chain_match")                       \
     X(COUNTER, network_extension_config_missing, "network_extension_config_missing") \
     X(HISTOGRAM, cx_length_ms, "downstream_cx_length_ms")
@@ -76,6 +77,8 @@ void listener_take(struct listener *l, int fd, const struct addr *local, const s
                    bool is_restored);
 /* Closes the accepted descriptor and counts it; why goes to the log. */
 void listener_refuse(struct listener *l, int fd, const char *why);
+/* The same because of overload. */
+void listener_reject(struct listener *l, int fd);
 /* Drains; on_gone is called from the loop when the last connection is gone, and then the listener
  * frees itself. */
 void listener_drain(struct listener *l, void (*on_gone)(struct listener *l, void *arg), void *arg);

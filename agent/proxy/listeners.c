@@ -1,16 +1,19 @@
 #include "proxy/listeners.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/overload.h"
 #include "http/hold.h"
 #include "net/sock.h"
 #include "netfilter/origdst.h"
 
-enum { ACCEPTS_PER_EVENT = 32 };
+enum { ACCEPTS_PER_EVENT = 32, DESCRIPTORS_KEPT_MAX = 256, PAUSE_MS = 100, LINE_US = 5000000 };
 
 /* A listening descriptor and the listener version behind it. */
 struct acceptor {
@@ -19,7 +22,10 @@ struct acceptor {
     struct addr addr;
     struct listeners *ls;
     struct listener *listener;
-    bool is_kept; /* mark of listeners_apply */
+    struct loop_timer pause_timer; /* it does not accept */
+    uint64_t told_us;              /* when the log had it */
+    bool is_short;                 /* half of the descriptors are gone */
+    bool is_kept;                  /* mark of listeners_apply */
 };
 
 struct draining {
@@ -120,20 +126,84 @@ static void handle_accepted(struct listeners *ls, struct listener *l, int fd, st
     listener_take(l, fd, &local, remote, is_restored);
 }
 
+static void on_accept(struct loop_io *io, uint32_t events);
+
+static void on_pause_end(struct loop_timer *t)
+{
+    struct acceptor *a = container_of(t, struct acceptor, pause_timer);
+    if (loop_add_listen(a->ls->env->loop, &a->io))
+        loop_timer_start(&a->pause_timer, PAUSE_MS);
+    else
+        on_accept(&a->io, 0);
+}
+
+/* Clients wait in the kernel's queue meanwhile, and nobody spins. */
+static void pause_accepting(struct acceptor *a, const char *why)
+{
+    uint64_t now_us = loop_now_us(a->ls->env->loop);
+    if (!a->told_us || now_us - a->told_us > LINE_US) {
+        a->told_us = now_us;
+        log_warn(LOG_CONN_HANDLER, "listener %s accepts no connections for now: %s",
+                 a->listener->conf->object.name, why);
+    }
+    loop_del(a->ls->env->loop, &a->io);
+    loop_timer_start(&a->pause_timer, PAUSE_MS);
+}
+
+/* The descriptors from here on are kept for upstreams, logs and the admin. */
+static int kept_from(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur > INT32_MAX)
+        return INT32_MAX;
+    int limit = (int)l.rlim_cur, kept = limit / 10;
+    return limit - (kept < DESCRIPTORS_KEPT_MAX ? kept : DESCRIPTORS_KEPT_MAX);
+}
+
+/* Would the next connection get one of those? The kernel gives the lowest number that is free. */
+static bool is_last_one(const struct acceptor *a, int from)
+{
+    int next = a->is_short ? fcntl(a->io.fd, F_DUPFD_CLOEXEC, 0) : 0;
+    if (next > 0)
+        close(next);
+    return next < 0 || next >= from;
+}
+
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static void on_accept(struct loop_io *io, uint32_t events)
 {
     (void)events;
     struct acceptor *a = container_of(io, struct acceptor, io);
+    if (overload_is_full(OVERLOAD_STOP_ACCEPTING_CONNECTIONS)) {
+        pause_accepting(a, "overload");
+        return;
+    }
+    int from = kept_from();
     for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
+        if (is_last_one(a, from)) {
+            pause_accepting(a, "too few descriptors");
+            return;
+        }
         struct addr remote = {.len = sizeof(remote.ss)};
         int fd = accept4(io->fd, &remote.sa, &remote.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            a->is_short = fd >= from / 2;
+            if (overload_strikes(OVERLOAD_REJECT_INCOMING_CONNECTIONS)) {
+                listener_reject(a->listener, fd);
+                continue;
+            }
             handle_accepted(a->ls, a->listener, fd, &remote);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED)
             continue;
-        if (errno != EAGAIN)
+        if (is_shortage(errno))
+            pause_accepting(a, strerror(errno));
+        else if (errno != EAGAIN)
             log_warn(LOG_CONN_HANDLER, "accept on listener %s failed: %m",
                      a->listener->conf->object.name);
         return;
@@ -158,6 +228,7 @@ static void start_accepting(struct listeners *ls, struct listener *l, int fd)
         a->addr = l->conf->address;
         a->ls = ls;
         a->io = (struct loop_io){fd, on_accept};
+        loop_timer_init(&a->pause_timer, ls->env->loop, on_pause_end);
         list_add_tail(&ls->acceptors, &a->node);
         if (loop_add_listen(ls->env->loop, &a->io))
             log_error(LOG_CONN_HANDLER, "cannot watch the socket of listener %s: %m",
@@ -169,8 +240,12 @@ static void start_accepting(struct listeners *ls, struct listener *l, int fd)
 
 static void stop_accepting(struct acceptor *a)
 {
-    on_accept(&a->io, 0); /* whoever is in the queue is still served */
-    loop_del(a->ls->env->loop, &a->io);
+    bool is_paused = loop_timer_is_on(&a->pause_timer);
+    if (!is_paused)
+        on_accept(&a->io, 0); /* whoever is in the queue is still served */
+    if (!loop_timer_is_on(&a->pause_timer))
+        loop_del(a->ls->env->loop, &a->io);
+    loop_timer_stop(&a->pause_timer);
     list_del(&a->node);
     mem_free(a);
 }

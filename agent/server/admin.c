@@ -227,6 +227,7 @@ static struct conf_listener *make_conf(const struct addr *address, const struct 
     struct conf_hcm *hcm = arena_zalloc(a, sizeof(*hcm));
     *hcm = (struct conf_hcm){.stat_prefix = "admin",
                              .server_name = "envoy",
+                             .ignores_overload = true,
                              .request_headers_size_max = 60 * 1024,
                              .request_headers_count_max = 100,
                              .idle_timeout_ms = 3600000,

@@ -293,6 +293,8 @@ static int start(struct server *s, struct error *err)
     if (!rc)
         rc = restart_create(s, &s->restart, err);
     if (!rc)
+        s->overload = overload_create(s->loop, &s->bootstrap->overload);
+    if (!rc)
         rc = start_workers(s, err);
     if (!rc)
         rc = start_rollout(s, err);
@@ -330,6 +332,7 @@ static void stop(struct server *s)
         free_dns_user(h->value);
     hash_fini(&s->dns_clusters);
     restart_destroy(&s->restart);
+    overload_destroy(&s->overload);
     dns_destroy(&s->dns);
     rollout_destroy(&s->rollout);
     control_destroy(&s->control);

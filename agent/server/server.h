@@ -12,6 +12,7 @@
 #include "proxy/sockets.h"
 #include "server/admin.h"
 #include "server/options.h"
+#include "server/overload.h"
 #include "server/publish.h"
 #include "server/restart.h"
 #include "server/worker.h"
@@ -39,6 +40,7 @@ struct server {
     struct dns *dns;
     struct hash dns_clusters; /* name -> struct dns_user */
     struct admin *admin;
+    struct overload *overload;
     struct restart *restart; /* NULL: --disable-hot-restart */
     unsigned starting_n;     /* workers that have not said that they serve */
     struct loop_io signals;
