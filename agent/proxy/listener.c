@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/drain.h"
 #include "base/mem.h"
 #include "base/overload.h"
 #include "filters/access_log.h"
@@ -36,7 +37,10 @@ static void fini_stats(struct listener_stats *st)
 static bool is_draining(void *arg)
 {
     struct listener *l = arg;
-    return l->is_draining || overload_strikes(OVERLOAD_DISABLE_HTTP_KEEPALIVE);
+    uint64_t now_us = loop_now_us(l->env->loop);
+    return overload_strikes(OVERLOAD_DISABLE_HTTP_KEEPALIVE) ||
+           drain_closes(l->conf->direction == CONF_INBOUND, now_us) ||
+           (l->drain_start_us && drain_is_due(l->drain_start_us, now_us));
 }
 
 static void log_stream(struct hcm *hcm, struct stream *s)
@@ -166,9 +170,11 @@ void listener_take(struct listener *l, int fd, const struct addr *local, const s
         tcp_session_start(l, c, fd, local, remote, is_restored);
 }
 
-void listener_drain(struct listener *l, void (*on_gone)(struct listener *l, void *arg), void *arg)
+void listener_drain(struct listener *l, bool is_stopped,
+                    void (*on_gone)(struct listener *l, void *arg), void *arg)
 {
     l->is_draining = true;
+    l->drain_start_us = is_stopped ? 0 : loop_now_us(l->env->loop);
     l->on_gone = on_gone;
     l->on_gone_arg = arg;
     /* Idle connections stay until the drain time is over, as in Envoy: a request may be on its way.

@@ -49,7 +49,8 @@ struct listener {
     struct listener_stats stats;
     struct list connections; /* struct downstream */
     size_t connections_n;
-    bool is_draining;
+    bool is_draining;        /* out of the table: goes with its last connection */
+    uint64_t drain_start_us; /* 0: its connections may stay */
     void (*on_gone)(struct listener *l, void *arg);
     void *on_gone_arg;
     struct loop_task free_task;
@@ -81,7 +82,8 @@ void listener_refuse(struct listener *l, int fd, const char *why);
 void listener_reject(struct listener *l, int fd);
 /* Drains; on_gone is called from the loop when the last connection is gone, and then the listener
  * frees itself. */
-void listener_drain(struct listener *l, void (*on_gone)(struct listener *l, void *arg), void *arg);
+void listener_drain(struct listener *l, bool is_stopped,
+                    void (*on_gone)(struct listener *l, void *arg), void *arg);
 /* Closes every connection now (end of the drain time, shutdown). */
 void listener_close_all(struct listener *l);
 

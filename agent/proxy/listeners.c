@@ -15,6 +15,8 @@
 
 enum { ACCEPTS_PER_EVENT = 32, DESCRIPTORS_KEPT_MAX = 256, PAUSE_MS = 100, LINE_US = 5000000 };
 
+static const uint64_t NEVER = UINT64_MAX;
+
 /* A listening descriptor and the listener version behind it. */
 struct acceptor {
     struct loop_io io;
@@ -40,6 +42,8 @@ struct listeners {
     struct list acceptors;
     struct hash by_name; /* struct listener */
     size_t active;       /* listeners that have not freed themselves */
+    struct list draining;
+    bool has_stopped, has_stopped_inbound;
 };
 
 struct listeners *listeners_create(struct filter_env *env)
@@ -47,6 +51,7 @@ struct listeners *listeners_create(struct filter_env *env)
     struct listeners *ls = MEM_NEW(struct listeners);
     ls->env = env;
     list_init(&ls->acceptors);
+    list_init(&ls->draining);
     return ls;
 }
 
@@ -252,6 +257,11 @@ static void stop_accepting(struct acceptor *a)
 
 /* ---- following snapshots ---- */
 
+static bool is_stopped(const struct listeners *ls, const struct conf_listener *l)
+{
+    return ls->has_stopped || (ls->has_stopped_inbound && l->direction == CONF_INBOUND);
+}
+
 static void on_drain_time(struct loop_timer *t)
 {
     struct draining *d = container_of(t, struct draining, timer);
@@ -263,18 +273,22 @@ static void on_listener_gone(struct listener *l, void *arg)
     struct draining *d = arg;
     (void)l;
     loop_timer_stop(&d->timer);
+    list_del(&d->node);
     d->ls->active--;
     mem_free(d);
 }
 
-static void drain(struct listeners *ls, struct listener *l, uint64_t drain_ms)
+/* Out of the table; its connections are closed after close_ms. */
+static void retire(struct listeners *ls, struct listener *l, uint64_t close_ms, bool has_stopped)
 {
     struct draining *d = MEM_NEW(struct draining);
     d->listener = l;
     d->ls = ls;
     loop_timer_init(&d->timer, ls->env->loop, on_drain_time);
-    loop_timer_start(&d->timer, drain_ms);
-    listener_drain(l, on_listener_gone, d);
+    if (close_ms != NEVER)
+        loop_timer_start(&d->timer, close_ms);
+    list_add_tail(&ls->draining, &d->node);
+    listener_drain(l, has_stopped, on_listener_gone, d);
 }
 
 static void drop_vanished(struct listeners *ls, const struct snapshot *s, uint64_t drain_ms)
@@ -291,7 +305,7 @@ static void drop_vanished(struct listeners *ls, const struct snapshot *s, uint64
         if (snapshot_listener(s, l->conf->object.name))
             continue;
         hash_remove(&ls->by_name, (struct str){e->key, e->key_len});
-        drain(ls, l, drain_ms);
+        retire(ls, l, drain_ms, false);
     }
 }
 
@@ -305,6 +319,8 @@ void listeners_apply(struct listeners *ls, const int *fds, uint64_t drain_ms)
         struct conf_listener *conf = s->listeners[i];
         struct str name = str_of(conf->object.name);
         struct listener *l = hash_find(&ls->by_name, name);
+        if (is_stopped(ls, conf))
+            continue;
         if (!l || l->conf != conf) {
             replaced[i] = l;
             l = listener_create(conf, ls->env);
@@ -317,31 +333,40 @@ void listeners_apply(struct listeners *ls, const int *fds, uint64_t drain_ms)
     drop_vanished(ls, s, drain_ms);
     for (size_t i = 0; i < s->listeners_n; i++)
         if (replaced[i])
-            drain(ls, replaced[i], drain_ms);
+            retire(ls, replaced[i], drain_ms, false);
     mem_free(replaced);
 }
 
-void listeners_drain(struct listeners *ls, bool inbound_only, bool graceful, uint64_t drain_ms)
+static void stop(struct listeners *ls, bool inbound_only, uint64_t close_ms)
 {
+    ls->has_stopped = ls->has_stopped || !inbound_only;
+    ls->has_stopped_inbound = true;
     list_for_each_safe (it, tmp, &ls->acceptors) {
         struct acceptor *a = container_of(it, struct acceptor, node);
-        if (!inbound_only || a->listener->conf->direction == CONF_INBOUND)
+        if (is_stopped(ls, a->listener->conf))
             stop_accepting(a);
     }
     struct hash_entry *e;
     size_t it = 0;
     while ((e = hash_next(&ls->by_name, &it))) {
         struct listener *l = e->value;
-        if (inbound_only && l->conf->direction != CONF_INBOUND)
+        if (!is_stopped(ls, l->conf))
             continue;
         hash_remove(&ls->by_name, (struct str){e->key, e->key_len});
-        drain(ls, l, graceful ? drain_ms : 0);
+        retire(ls, l, close_ms, true);
     }
+}
+
+void listeners_stop(struct listeners *ls, bool inbound_only)
+{
+    stop(ls, inbound_only, NEVER);
 }
 
 void listeners_shutdown(struct listeners *ls)
 {
-    listeners_drain(ls, false, false, 0);
+    stop(ls, false, NEVER);
+    list_for_each (node, &ls->draining)
+        listener_close_all(container_of(node, struct draining, node)->listener);
 }
 
 bool listeners_is_idle(const struct listeners *ls)

@@ -17,7 +17,7 @@ void listeners_destroy(struct listeners **ls);
  * per listener of the snapshot, -1 for those that do not bind; they stay main's. New and changed
  * listeners start, replaced and removed ones drain for drain_ms, then close. */
 void listeners_apply(struct listeners *ls, const int *fds, uint64_t drain_ms);
-/* POST /drain_listeners: stops accepting and drains (inbound_only: by traffic_direction). */
-void listeners_drain(struct listeners *ls, bool inbound_only, bool graceful, uint64_t drain_ms);
+/* Stops accepting, for good (inbound_only: by traffic_direction). Connections go on. */
+void listeners_stop(struct listeners *ls, bool inbound_only);
 
 #endif

@@ -137,6 +137,13 @@ int sockets_hand_over(struct sockets *s, const struct addr *a, unsigned worker)
     return set->fds[worker];
 }
 
+void sockets_close(struct sockets *s, const struct addr *a)
+{
+    struct socket_set *set = find(s, a);
+    if (set)
+        close_set(s, set);
+}
+
 static bool is_used(const struct snapshot *snapshot, const struct addr *a)
 {
     for (size_t i = 0; i < snapshot->listeners_n; i++)

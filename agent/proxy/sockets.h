@@ -26,6 +26,8 @@ void sockets_release(struct sockets *s, const struct conf_listener *l);
 int sockets_fd(const struct sockets *s, const struct addr *a, unsigned worker);
 /* The same for another process, which goes on with it; -1: no such address or worker. */
 int sockets_hand_over(struct sockets *s, const struct addr *a, unsigned worker);
+/* Closes an address whatever listener has it: whoever connects is refused. */
+void sockets_close(struct sockets *s, const struct addr *a);
 /* Closes the addresses that nobody reserves and no listener of the snapshot has, after every worker
  * has let go of them. */
 void sockets_close_unused(struct sockets *s, const struct snapshot *snapshot);

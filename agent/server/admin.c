@@ -301,7 +301,7 @@ void admin_destroy(struct admin **admin)
     loop_del(a->loop, &a->io);
     close(a->io.fd);
     listener_close_all(a->listener);
-    listener_drain(a->listener, on_gone, a);
+    listener_drain(a->listener, false, on_gone, a);
 }
 
 void admin_address(const struct admin *a, struct addr *addr_r)

@@ -95,24 +95,25 @@ void admin_drain_listeners(struct admin_request *r)
 {
     char v[8];
     bool is_graceful = admin_query(r, "graceful", v, sizeof(v));
-    if (admin_query(r, "skip_exit", v, sizeof(v)) && !is_graceful) {
+    bool skip_exit = admin_query(r, "skip_exit", v, sizeof(v));
+    if (skip_exit && !is_graceful) {
         r->status = 400;
         sbuf_addz(&r->out, "skip_exit requires graceful\n");
         return;
     }
-    server_drain(r->server, admin_query(r, "inboundonly", v, sizeof(v)), is_graceful);
+    server_drain(r->server, admin_query(r, "inboundonly", v, sizeof(v)), is_graceful, skip_exit);
     ok(r);
 }
 
 void admin_healthcheck_fail(struct admin_request *r)
 {
-    r->server->is_health_failed = true;
+    server_set_health_failed(r->server, true);
     ok(r);
 }
 
 void admin_healthcheck_ok(struct admin_request *r)
 {
-    r->server->is_health_failed = false;
+    server_set_health_failed(r->server, false);
     ok(r);
 }
 

@@ -284,6 +284,7 @@ static int start_admin(struct server *s, struct error *err)
 static int start(struct server *s, struct error *err)
 {
     int rc = loop_create(&s->loop, err);
+    server_init_drain(s);
     if (!rc)
         rc = signals_watch(s, err);
     if (!rc)
@@ -331,6 +332,8 @@ static void stop(struct server *s)
     while ((h = hash_next(&s->dns_clusters, &it)))
         free_dns_user(h->value);
     hash_fini(&s->dns_clusters);
+    if (s->loop)
+        loop_timer_stop(&s->drain_timer);
     restart_destroy(&s->restart);
     overload_destroy(&s->overload);
     dns_destroy(&s->dns);
@@ -373,18 +376,6 @@ void server_stop(struct server *s, int code)
 {
     s->exit_code = code;
     loop_stop(s->loop);
-}
-
-void server_drain(struct server *s, bool inbound_only, bool graceful)
-{
-    for (unsigned i = 0; i < s->workers_n; i++)
-        worker_drain(s->workers[i], inbound_only, graceful);
-}
-
-void server_drain_for_successor(struct server *s)
-{
-    control_close(s->control);
-    server_drain(s, false, true);
 }
 
 void server_stop_admin(struct server *s)

@@ -40,6 +40,8 @@ struct server {
     struct dns *dns;
     struct hash dns_clusters; /* name -> struct dns_user */
     struct admin *admin;
+    struct loop_timer drain_timer;
+    bool drains_inbound_only; /* what stops then */
     struct overload *overload;
     struct restart *restart; /* NULL: --disable-hot-restart */
     unsigned starting_n;     /* workers that have not said that they serve */
@@ -60,6 +62,10 @@ void server_update_stats(struct server *s);
 void server_drain_for_successor(struct server *s);
 void server_stop_admin(struct server *s);
 void server_start_admin(struct server *s);
-void server_drain(struct server *s, bool inbound_only, bool graceful);
+void server_init_drain(struct server *s);
+/* graceful: connections close with their responses during the drain time, then (unless skip_exit)
+ * listeners stop; else they stop at once. */
+void server_drain(struct server *s, bool inbound_only, bool graceful, bool skip_exit);
+void server_set_health_failed(struct server *s, bool is_failed);
 
 #endif

@@ -109,7 +109,7 @@ struct order {
     int *fds;
     char *slot;
     struct pwasm_vm *vm;
-    bool closed, inbound_only, graceful;
+    bool closed, inbound_only;
     uint64_t ticket;
 };
 
@@ -201,20 +201,19 @@ bool worker_is_idle(struct filter_env *env)
     return listeners_is_idle(container_of(env, struct worker, env)->listeners);
 }
 
-static void run_drain(struct loop_msg *m)
+static void run_stop_listeners(struct loop_msg *m)
 {
     struct order *o = container_of(m, struct order, msg);
-    listeners_drain(o->worker->listeners, o->inbound_only, o->graceful, o->worker->o.drain_ms);
+    listeners_stop(o->worker->listeners, o->inbound_only);
     mem_free(o);
 }
 
-void worker_drain(struct worker *w, bool inbound_only, bool graceful)
+void worker_stop_listeners(struct worker *w, bool inbound_only)
 {
     struct order *o = MEM_NEW(struct order);
     o->worker = w;
     o->inbound_only = inbound_only;
-    o->graceful = graceful;
-    o->msg.run = run_drain;
+    o->msg.run = run_stop_listeners;
     loop_post(w->loop, &o->msg);
 }
 

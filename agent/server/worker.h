@@ -43,7 +43,8 @@ void worker_ask(struct worker *w, void (*ask)(struct filter_env *env, void *arg)
                 void (*done)(void *arg), void *arg);
 /* For an ask: has this worker neither listeners nor their connections? */
 bool worker_is_idle(struct filter_env *env);
-void worker_drain(struct worker *w, bool inbound_only, bool graceful);
+/* No new connections; the old ones go on. */
+void worker_stop_listeners(struct worker *w, bool inbound_only);
 /* The end has three steps, each for all workers: tell them to close everything; wait for their
  * threads; and, when main's loop has run the messages they left, free them. */
 void worker_stop(struct worker *w);
