@@ -19,19 +19,10 @@ static int check_choices(const hcm_msg *m, struct error *err)
 {
     if (m->codec_type != HCM(CODEC_TYPE__AUTO) && m->codec_type != HCM(CODEC_TYPE__HTTP1))
         return error_set(err, ERR_UNSUPPORTED, "codec_type: only AUTO and HTTP1 are supported");
-    if (m->path_with_escaped_slashes_action > HCM(PATH_WITH_ESCAPED_SLASHES_ACTION__KEEP_UNCHANGED))
-        return error_set(err, ERR_UNSUPPORTED,
-                         "path_with_escaped_slashes_action: only KEEP_UNCHANGED is supported");
     /* Without client certificates all other choices come to the same: the header is dropped. */
     if (m->forward_client_cert_details == HCM(FORWARD_CLIENT_CERT_DETAILS__ALWAYS_FORWARD_ONLY))
         return error_set(err, ERR_UNSUPPORTED,
                          "forward_client_cert_details: ALWAYS_FORWARD_ONLY is not supported");
-    if (m->request_id_extension &&
-        !str_is(pb_any_type(m->request_id_extension->typed_config),
-                "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"))
-        return error_set(err, ERR_UNSUPPORTED,
-                         "request_id_extension.typed_config: only UuidRequestIdConfig is "
-                         "supported");
     return 0;
 }
 
@@ -89,7 +80,29 @@ static int set_headers(struct decode *d, const hcm_msg *m, struct conf_hcm *h, s
     h->proxy_100_continue = m->proxy_100_continue;
     h->normalize_path = pb_bool(m->normalize_path, false);
     h->merge_slashes = m->merge_slashes;
-    return 0;
+    return decode_hcm_rules(d, m, h, err);
+}
+
+#define UNDERSCORES(x) \
+    ENVOY__CONFIG__CORE__V3__HTTP_PROTOCOL_OPTIONS__HEADERS_WITH_UNDERSCORES_ACTION__##x
+
+static int set_underscores(const Envoy__Config__Core__V3__HttpProtocolOptions *o,
+                           struct conf_hcm *h, struct error *err)
+{
+    switch (o->headers_with_underscores_action) {
+    case UNDERSCORES(ALLOW):
+        h->underscores = CONF_UNDERSCORES_ALLOW;
+        return 0;
+    case UNDERSCORES(REJECT_REQUEST):
+        h->underscores = CONF_UNDERSCORES_REJECT;
+        return 0;
+    case UNDERSCORES(DROP_HEADER):
+        h->underscores = CONF_UNDERSCORES_DROP;
+        return 0;
+    default:
+        return error_set(err, ERR_INVALID, "headers_with_underscores_action: unknown value %d",
+                         (int)o->headers_with_underscores_action);
+    }
 }
 
 static int set_common(const Envoy__Config__Core__V3__HttpProtocolOptions *o, struct conf_hcm *h,
@@ -102,10 +115,8 @@ static int set_common(const Envoy__Config__Core__V3__HttpProtocolOptions *o, str
     h->max_requests_per_connection = pb_u32(o->max_requests_per_connection, 0);
     if (!h->request_headers_count_max)
         return error_set(err, ERR_INVALID, "max_headers_count: must be at least 1");
-    if (o->headers_with_underscores_action !=
-        ENVOY__CONFIG__CORE__V3__HTTP_PROTOCOL_OPTIONS__HEADERS_WITH_UNDERSCORES_ACTION__ALLOW)
-        return error_set(err, ERR_UNSUPPORTED,
-                         "headers_with_underscores_action: only ALLOW is supported");
+    if (set_underscores(o, h, err))
+        return -ERR_INVALID;
     return decode_ms(o->idle_timeout, IDLE_TIMEOUT_MS, "idle_timeout", &h->idle_timeout_ms, err);
 }
 

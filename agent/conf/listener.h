@@ -63,6 +63,32 @@ struct conf_tcp_proxy {
     size_t access_logs_n;
 };
 
+struct conf_prefix {
+    struct addr base;
+    unsigned len;
+};
+
+/* path_with_escaped_slashes_action */
+enum conf_slashes {
+    CONF_SLASHES_KEEP,
+    CONF_SLASHES_REJECT,
+    CONF_SLASHES_REDIRECT,
+    CONF_SLASHES_FORWARD
+};
+/* headers_with_underscores_action */
+enum conf_underscores { CONF_UNDERSCORES_ALLOW, CONF_UNDERSCORES_REJECT, CONF_UNDERSCORES_DROP };
+
+/* original_ip_detection_extensions: a header that tells the client's address. */
+struct conf_detection {
+    struct str header; /* p NULL: x-forwarded-for */
+    unsigned hops;     /* of x-forwarded-for: trusted proxies before us */
+    struct conf_prefix *trusted;
+    size_t trusted_n;       /* in place of hops: what is passed over from the right */
+    bool appends;           /* the peer to x-forwarded-for */
+    bool is_trusted;        /* such an address may count as internal */
+    unsigned reject_status; /* without an address; 0: go on */
+};
+
 enum conf_server_header { CONF_SERVER_OVERWRITE, CONF_SERVER_APPEND_IF_ABSENT, CONF_SERVER_PASS };
 
 struct conf_hcm {
@@ -79,6 +105,17 @@ struct conf_hcm {
     bool use_remote_address, skip_xff_append, generate_request_id, preserve_external_request_id;
     bool always_set_request_id_in_response, accept_http_10, proxy_100_continue;
     bool normalize_path, merge_slashes;
+    enum conf_slashes escaped_slashes;
+    enum conf_underscores underscores;
+    bool strip_any_port, strip_matching_port, strip_host_dot;
+    bool append_x_forwarded_port, maps_ipv4; /* 1.2.3.4 as ::ffff:1.2.3.4 in x-forwarded-for */
+    bool pack_trace_reason;
+    const char *scheme; /* overwrites; "": none */
+    struct conf_prefix *internal;
+    size_t internal_n;
+    bool unix_is_internal;
+    struct conf_detection *detections; /* none: x-forwarded-for with xff_num_trusted_hops */
+    size_t detections_n;
     const char *default_host_for_http_10, *via;
     unsigned xff_num_trusted_hops;
     uint32_t request_headers_size_max, request_headers_count_max;
@@ -112,11 +149,6 @@ struct conf_net_filter {
 };
 
 /* ---- filter chains ---- */
-struct conf_prefix {
-    struct addr base;
-    unsigned len;
-};
-
 struct conf_chain_match {
     uint16_t destination_port; /* 0: any */
     struct conf_prefix *prefixes, *source_prefixes;

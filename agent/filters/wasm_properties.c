@@ -304,12 +304,12 @@ static enum pwasm_status get_termination(const struct asked *a)
 
 static enum pwasm_status get_source_address(const struct asked *a)
 {
-    return give_addr(a, &a->info->down->remote);
+    return give_addr(a, stream_info_remote(a->info));
 }
 
 static enum pwasm_status get_source_port(const struct asked *a)
 {
-    return give_port(a, &a->info->down->remote);
+    return give_port(a, stream_info_remote(a->info));
 }
 
 static enum pwasm_status get_destination_address(const struct asked *a)

@@ -10,40 +10,44 @@
 
 struct stream;
 
-#define HCM_STAT_MAP(X)                                                          \
-    X(COUNTER, cx_total, "downstream_cx_total")                                  \
-    X(COUNTER, cx_destroy, "downstream_cx_destroy")                              \
-    X(COUNTER, cx_http1_total, "downstream_cx_http1_total")                      \
-    X(COUNTER, cx_protocol_error, "downstream_cx_protocol_error")                \
-    X(COUNTER, cx_idle_timeout, "downstream_cx_idle_timeout")                    \
-    X(COUNTER, cx_drain_close, "downstream_cx_drain_close")                      \
-    X(COUNTER, cx_max_requests, "downstream_cx_max_requests_reached")            \
-    X(COUNTER, cx_rx_bytes, "downstream_cx_rx_bytes_total")                      \
-    X(COUNTER, cx_tx_bytes, "downstream_cx_tx_bytes_total")                      \
-    X(GAUGE, cx_active, "downstream_cx_active")                                  \
-    X(GAUGE, cx_http1_active, "downstream_cx_http1_active")                      \
-    X(COUNTER, rq_total, "downstream_rq_total")                                  \
-    X(COUNTER, rq_http1_total, "downstream_rq_http1_total")                      \
-    X(COUNTER, rq_completed, "downstream_rq_completed")                          \
-    X(COUNTER, rq_1xx, "downstream_rq_1xx")                                      \
-    X(COUNTER, rq_2xx, "downstream_rq_2xx")                                      \
-    X(COUNTER, rq_3xx, "downstream_rq_3xx")                                      \
-    X(COUNTER, rq_4xx, "downstream_rq_4xx")                                      \
-    X(COUNTER, rq_5xx, "downstream_rq_5xx")                                      \
-    X(COUNTER, rq_too_large, "downstream_rq_too_large")                          \
-    X(COUNTER, rq_rx_reset, "downstream_rq_rx_reset")                            \
-    X(COUNTER, rq_tx_reset, "downstream_rq_tx_reset")                            \
-    X(COUNTER, rq_idle_timeout, "downstream_rq_idle_timeout")                    \
-    X(COUNTER, rq_max_duration_reached, "downstream_rq_max_duration_reached")    \
-    X(COUNTER, rq_overload_close, "downstream_rq_overload_close")                \
-    X(COUNTER, rq_timeout, "downstream_rq_timeout")                              \
-    X(COUNTER, rq_header_timeout, "downstream_rq_header_timeout")                \
-    X(COUNTER, rq_ws_on_non_ws_route, "downstream_rq_ws_on_non_ws_route")        \
-    X(COUNTER, rs_too_large, "rs_too_large")                                     \
-    X(COUNTER, paused_reading, "downstream_flow_control_paused_reading_total")   \
-    X(COUNTER, resumed_reading, "downstream_flow_control_resumed_reading_total") \
-    X(GAUGE, rq_active, "downstream_rq_active")                                  \
-    X(HISTOGRAM, rq_time, "downstream_rq_time")                                  \
+#define HCM_STAT_MAP(X)                                                            \
+    X(COUNTER, cx_total, "downstream_cx_total")                                    \
+    X(COUNTER, cx_destroy, "downstream_cx_destroy")                                \
+    X(COUNTER, cx_http1_total, "downstream_cx_http1_total")                        \
+    X(COUNTER, cx_protocol_error, "downstream_cx_protocol_error")                  \
+    X(COUNTER, cx_idle_timeout, "downstream_cx_idle_timeout")                      \
+    X(COUNTER, cx_drain_close, "downstream_cx_drain_close")                        \
+    X(COUNTER, cx_max_requests, "downstream_cx_max_requests_reached")              \
+    X(COUNTER, cx_rx_bytes, "downstream_cx_rx_bytes_total")                        \
+    X(COUNTER, cx_tx_bytes, "downstream_cx_tx_bytes_total")                        \
+    X(GAUGE, cx_active, "downstream_cx_active")                                    \
+    X(GAUGE, cx_http1_active, "downstream_cx_http1_active")                        \
+    X(COUNTER, rq_total, "downstream_rq_total")                                    \
+    X(COUNTER, rq_http1_total, "downstream_rq_http1_total")                        \
+    X(COUNTER, rq_completed, "downstream_rq_completed")                            \
+    X(COUNTER, rq_1xx, "downstream_rq_1xx")                                        \
+    X(COUNTER, rq_2xx, "downstream_rq_2xx")                                        \
+    X(COUNTER, rq_3xx, "downstream_rq_3xx")                                        \
+    X(COUNTER, rq_4xx, "downstream_rq_4xx")                                        \
+    X(COUNTER, rq_5xx, "downstream_rq_5xx")                                        \
+    X(COUNTER, rq_too_large, "downstream_rq_too_large")                            \
+    X(COUNTER, rq_rx_reset, "downstream_rq_rx_reset")                              \
+    X(COUNTER, rq_tx_reset, "downstream_rq_tx_reset")                              \
+    X(COUNTER, rq_idle_timeout, "downstream_rq_idle_timeout")                      \
+    X(COUNTER, rq_max_duration_reached, "downstream_rq_max_duration_reached")      \
+    X(COUNTER, rq_overload_close, "downstream_rq_overload_close")                  \
+    X(COUNTER, rq_timeout, "downstream_rq_timeout")                                \
+    X(COUNTER, rq_header_timeout, "downstream_rq_header_timeout")                  \
+    X(COUNTER, rq_failed_normalization, "downstream_rq_failed_path_normalization") \
+    X(COUNTER, rq_redirected, "downstream_rq_redirected_with_normalized_path")     \
+    X(COUNTER, rq_rejected_by_ip, "downstream_rq_rejected_via_ip_detection")       \
+    X(COUNTER, rq_non_relative_path, "downstream_rq_non_relative_path")            \
+    X(COUNTER, rq_ws_on_non_ws_route, "downstream_rq_ws_on_non_ws_route")          \
+    X(COUNTER, rs_too_large, "rs_too_large")                                       \
+    X(COUNTER, paused_reading, "downstream_flow_control_paused_reading_total")     \
+    X(COUNTER, resumed_reading, "downstream_flow_control_resumed_reading_total")   \
+    X(GAUGE, rq_active, "downstream_rq_active")                                    \
+    X(HISTOGRAM, rq_time, "downstream_rq_time")                                    \
     X(HISTOGRAM, cx_length_ms, "downstream_cx_length_ms")
 
 struct hcm_stats {
@@ -76,9 +80,15 @@ void hcm_destroy(struct hcm **hcm);
 void hcm_stats_init(struct hcm_stats *st, const char *prefix);
 void hcm_stats_fini(struct hcm_stats *st);
 
-/* Envoy's header pipeline (http/hcm_headers.c). Returns 0, or the status to answer with and
- * *details_r. */
-unsigned hcm_request_headers(struct stream *s, const char **details_r);
+/* An answer that the header checks give. */
+struct hcm_verdict {
+    unsigned status; /* 0: none, the request goes on */
+    const char *details;
+    struct str location; /* of a redirect */
+};
+
+/* Envoy's header pipeline (http/hcm_headers.c). */
+struct hcm_verdict hcm_request_headers(struct stream *s);
 void hcm_response_headers(struct stream *s);
 
 #endif

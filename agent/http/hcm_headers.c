@@ -6,37 +6,8 @@
 #include <time.h>
 
 #include "base/crypto.h"
-#include "http/hcm.h"
-#include "http/stream.h"
-
-static const struct str internal_only[] = {
-    {"x-envoy-retriable-status-codes", 30},
-    {"x-envoy-retriable-header-names", 30},
-    {"x-envoy-retry-on", 16},
-    {"x-envoy-retry-grpc-on", 21},
-    {"x-envoy-max-retries", 19},
-    {"x-envoy-upstream-alt-stat-name", 30},
-    {"x-envoy-upstream-rq-timeout-ms", 30},
-    {"x-envoy-upstream-rq-per-try-timeout-ms", 38},
-    {"x-envoy-upstream-rq-timeout-alt-response", 40},
-    {"x-envoy-force-trace", 19},
-    {"x-envoy-ip-tags", 15},
-    {"x-envoy-original-url", 20},
-    {"x-envoy-hedge-on-per-try-timeout", 32},
-    {"x-envoy-expected-rq-timeout-ms", 30},
-};
-
-/* Most requests carry none of them: one look at the names instead of a search for each. */
-static void remove_internal_only(struct headers *h)
-{
-    size_t at = 0;
-    while (at < h->n && !str_starts(header_name(h, &h->v[at]), STR("x-envoy-")))
-        at++;
-    if (at == h->n)
-        return;
-    for (size_t i = 0; i < ARRAY_LEN(internal_only); i++)
-        headers_remove(h, internal_only[i]);
-}
+#include "http/hcm_private.h"
+#include "http/uri.h"
 
 static void remove_hop_by_hop(struct headers *h)
 {
@@ -74,44 +45,28 @@ static void remove_nominated(struct headers *h)
 
 static void keep_te_trailers(struct headers *h)
 {
-    struct str te = headers_get(h, HDR_TE);
+    struct str te = headers_get(h, HDR_TE), token;
+    bool has_trailers = false;
     if (!te.p)
         return;
-    if (str_eq_nocase(str_trim(te), STR("trailers")))
+    while (str_next(&te, ',', &token))
+        has_trailers = has_trailers || str_eq_nocase(str_trim(token), STR("trailers"));
+    if (has_trailers)
         headers_set_id(h, HDR_TE, STR("trailers"));
     else
         headers_remove_id(h, HDR_TE);
-}
-
-static void set_forwarded(struct stream *s)
-{
-    struct headers *h = &s->req;
-    const struct conf_hcm *conf = s->hcm->conf;
-    struct str proto = s->info.down->is_tls ? STR("https") : STR("http");
-    if (!conf->use_remote_address) {
-        if (!headers_find(h, HDR_X_FORWARDED_PROTO))
-            headers_set_id(h, HDR_X_FORWARDED_PROTO, proto);
-        return;
-    }
-    if (!conf->skip_xff_append) {
-        char ip[ADDR_TEXT_MAX];
-        struct str peer = str_of(addr_format_ip(&s->info.down->direct_remote, ip));
-        struct str xff = headers_get(h, HDR_X_FORWARDED_FOR);
-        if (xff.n) {
-            char *joined = arena_printf(&s->arena, "%.*s,%s", STR_ARG(xff), ip);
-            headers_set_id(h, HDR_X_FORWARDED_FOR, str_of(joined));
-        } else {
-            headers_set_id(h, HDR_X_FORWARDED_FOR, peer);
-        }
-    }
-    if (conf->xff_num_trusted_hops == 0 || !headers_find(h, HDR_X_FORWARDED_PROTO))
-        headers_set_id(h, HDR_X_FORWARDED_PROTO, proto);
 }
 
 static void set_scheme(struct stream *s)
 {
     struct str proto = headers_get(&s->req, HDR_X_FORWARDED_PROTO);
     bool is_known = str_eq_nocase(proto, STR("http")) || str_eq_nocase(proto, STR("https"));
+    const char *wanted = s->hcm->conf->scheme;
+    if (wanted && *wanted) {
+        headers_set_id(&s->req, HDR_SCHEME, str_of(wanted));
+        headers_set_id(&s->req, HDR_X_FORWARDED_PROTO, str_of(wanted));
+        return;
+    }
     if (headers_find(&s->req, HDR_SCHEME))
         return;
     if (is_known)
@@ -120,67 +75,120 @@ static void set_scheme(struct stream *s)
         headers_set_id(&s->req, HDR_SCHEME, s->info.down->is_tls ? STR("https") : STR("http"));
 }
 
-static void set_request_id(struct stream *s)
+enum { TRACE_REASON = 14 }; /* place of the nibble in a UUID; '4' is none */
+
+static void set_request_id(struct stream *s, bool is_edge)
 {
     const struct conf_hcm *conf = s->hcm->conf;
-    bool is_edge = conf->use_remote_address;
     struct str have = headers_get(&s->req, HDR_X_REQUEST_ID);
-    if (!conf->generate_request_id || (have.n && (!is_edge || conf->preserve_external_request_id)))
-        return;
     char id[37];
+    if (!conf->generate_request_id)
+        return;
+    if (have.n && (!is_edge || conf->preserve_external_request_id)) {
+        /* Nobody outside decides about traces. */
+        if (is_edge && conf->pack_trace_reason && have.n == 36 && have.p[TRACE_REASON] != '4') {
+            memcpy(id, have.p, 36);
+            id[TRACE_REASON] = '4';
+            headers_set_id(&s->req, HDR_X_REQUEST_ID, (struct str){id, 36});
+        }
+        return;
+    }
     crypto_uuid4(id);
     headers_set_id(&s->req, HDR_X_REQUEST_ID, (struct str){id, 36});
 }
 
-static unsigned check_request(struct stream *s, const char **details_r)
+/* Takes what would be taken for another name by those who map '-' to '_'. False: refused. */
+static bool check_underscores(struct stream *s)
+{
+    struct headers *h = &s->req;
+    if (s->hcm->conf->underscores == CONF_UNDERSCORES_ALLOW)
+        return true;
+    for (size_t i = 0; i < h->n;) {
+        struct str name = header_name(h, &h->v[i]);
+        if (str_find(name, '_') < 0) {
+            i++;
+            continue;
+        }
+        if (s->hcm->conf->underscores == CONF_UNDERSCORES_REJECT)
+            return false;
+        headers_remove(h, (struct str){arena_strndup(&s->arena, name.p, name.n), name.n});
+    }
+    return true;
+}
+
+static struct hcm_verdict check_request(struct stream *s)
 {
     struct str path = headers_get(&s->req, HDR_PATH);
     struct str method = headers_get(&s->req, HDR_METHOD);
     bool is_connect = str_is(method, "CONNECT");
-    if (!headers_get(&s->req, HDR_AUTHORITY).p) {
-        *details_r = "missing_host_header";
-        return 400;
-    }
-    if (!path.p && !is_connect) {
-        *details_r = "missing_path_rejected";
-        return 404;
-    }
+    if (!check_underscores(s))
+        return (struct hcm_verdict){.status = 400, .details = "http1.unexpected_underscore"};
+    if (!headers_get(&s->req, HDR_AUTHORITY).p)
+        return (struct hcm_verdict){.status = 400, .details = "missing_host_header"};
+    if (!path.p && !is_connect)
+        return (struct hcm_verdict){.status = 404, .details = "missing_path_rejected"};
     if (!is_connect && path.n && path.p[0] != '/' && !str_is(path, "*")) {
-        *details_r = "absolute_path_rejected";
-        return 404;
+        stat_inc(s->hcm->stats.rq_non_relative_path);
+        return (struct hcm_verdict){.status = 404, .details = "absolute_path_rejected"};
     }
     if (path.p && str_find(path, '#') >= 0) {
-        *details_r = "path_normalization_failed";
-        return 400;
+        stat_inc(s->hcm->stats.rq_failed_normalization);
+        return (struct hcm_verdict){.status = 400, .details = "path_normalization_failed"};
     }
-    return 0;
+    return (struct hcm_verdict){0};
 }
 
-unsigned hcm_request_headers(struct stream *s, const char **details_r)
+/* It may tell where the user comes from, nothing else. */
+static void check_referer(struct headers *h)
+{
+    struct uri uri;
+    if (headers_find(h, HDR_REFERER) && !uri_parse(headers_get(h, HDR_REFERER), &uri))
+        headers_remove_id(h, HDR_REFERER);
+}
+
+static void append_via(struct stream *s, struct headers *h)
+{
+    const char *via = s->hcm->conf->via;
+    struct str name = STR("via"), have;
+    if (!via || !*via)
+        return;
+    have = headers_get_name(h, name);
+    if (have.n)
+        via = arena_printf(&s->arena, "%.*s, %s", STR_ARG(have), via);
+    headers_set(h, name, str_of(via));
+}
+
+struct hcm_verdict hcm_request_headers(struct stream *s)
 {
     struct headers *h = &s->req;
-    unsigned status = check_request(s, details_r);
-    if (status)
-        return status;
-    if (headers_find(h, HDR_UPGRADE) || str_is(headers_get(h, HDR_METHOD), "CONNECT")) {
-        stat_inc(s->hcm->stats.rq_ws_on_non_ws_route);
-        *details_r = "upgrade_failed";
-        return 403;
-    }
-    remove_nominated(h);
-    remove_hop_by_hop(h);
-    keep_te_trailers(h);
-    headers_remove_id(h, HDR_X_ENVOY_INTERNAL);
-    /* SANITIZE, Envoy's default: without TLS every certificate in a header is a claim. */
-    headers_remove(h, STR("x-forwarded-client-cert"));
-    set_forwarded(s);
-    set_scheme(s);
-    remove_internal_only(h);
-    set_request_id(s);
+    bool is_edge = false;
     struct str type = headers_get(h, HDR_CONTENT_TYPE);
     s->is_grpc = str_starts(type, STR("application/grpc")) && (type.n == 16 || type.p[16] == '+');
     s->is_head = str_is(headers_get(h, HDR_METHOD), "HEAD");
-    return 0;
+    struct hcm_verdict v = check_request(s);
+    if (v.status)
+        return v;
+    if (headers_find(h, HDR_UPGRADE) || str_is(headers_get(h, HDR_METHOD), "CONNECT")) {
+        stat_inc(s->hcm->stats.rq_ws_on_non_ws_route);
+        return (struct hcm_verdict){.status = 403, .details = "upgrade_failed"};
+    }
+    v = hcm_normalize(s);
+    if (v.status)
+        return v;
+    remove_nominated(h);
+    remove_hop_by_hop(h);
+    keep_te_trailers(h);
+    check_referer(h);
+    headers_remove_id(h, HDR_X_ENVOY_INTERNAL);
+    /* SANITIZE, Envoy's default: without TLS every certificate in a header is a claim. */
+    headers_remove(h, STR("x-forwarded-client-cert"));
+    v = hcm_set_address(s, &is_edge);
+    if (v.status)
+        return v;
+    set_scheme(s);
+    append_via(s, h);
+    set_request_id(s, is_edge);
+    return v;
 }
 
 static struct str http_date(const struct stream *s)
@@ -208,6 +216,7 @@ void hcm_response_headers(struct stream *s)
     if (conf->server_header == CONF_SERVER_OVERWRITE ||
         (conf->server_header == CONF_SERVER_APPEND_IF_ABSENT && !headers_find(h, HDR_SERVER)))
         headers_set_id(h, HDR_SERVER, str_of(conf->server_name));
+    append_via(s, h);
     if (conf->always_set_request_id_in_response) {
         struct str id = headers_get(&s->req, HDR_X_REQUEST_ID);
         if (id.n)

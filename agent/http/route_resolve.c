@@ -36,7 +36,7 @@ const char *route_resolve(struct stream *s, const struct headers *h,
     if (!rc)
         return "route_configuration_not_found";
     struct route_facts facts = {
-        .random = stream_random(s), .peer = &down->remote, .local = &down->local};
+        .random = stream_random(s), .peer = stream_info_remote(&s->info), .local = &down->local};
     if (!route_match(rc, h, &facts, choice_r))
         return "route_not_found";
     if (choice_r->route && choice_r->route->action == CONF_ACTION_CLUSTER)

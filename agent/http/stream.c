@@ -110,18 +110,28 @@ static void request_is_complete(struct stream *s)
     loop_timer_stop(&s->request_timer);
 }
 
+static void answer_verdict(struct stream *s, const struct hcm_verdict *v)
+{
+    enum { GRPC_INTERNAL = 13 };
+    struct headers add = {0};
+    if (v->location.p && !s->is_grpc)
+        headers_add_id(&add, HDR_LOCATION, v->location);
+    stream_local_reply(s, v->status, STR_NULL, v->details, 0, v->location.p ? GRPC_INTERNAL : -1,
+                       &add);
+    headers_fini(&add);
+}
+
 void stream_start(struct stream *s, bool end)
 {
-    const char *details = NULL;
     if (end)
         request_is_complete(s);
     else if (s->hcm->conf->request_timeout_ms)
         loop_timer_start(&s->request_timer, s->hcm->conf->request_timeout_ms);
     touch(s);
-    unsigned status = hcm_request_headers(s, &details);
+    struct hcm_verdict v = hcm_request_headers(s);
     filter_chain_init(s);
-    if (status) {
-        stream_local_reply(s, status, STR_NULL, details, 0, -1, NULL);
+    if (v.status) {
+        answer_verdict(s, &v);
         return;
     }
     if (!s->hcm->conf->ignores_overload && overload_strikes(OVERLOAD_STOP_ACCEPTING_REQUESTS)) {

@@ -68,6 +68,7 @@ struct downstream_info {
 /* What the access log and properties read of a stream (also used by TCP sessions). */
 struct stream_info {
     const struct downstream_info *down;
+    const struct addr *remote; /* of the client, by x-forwarded-for; NULL: down->remote */
     uint64_t start_wall_ns;
     uint64_t start_us, req_end_us, upstream_first_us, upstream_last_us, resp_first_us, end_us;
     uint64_t bytes_received, bytes_sent; /* bodies (TCP: all) */
@@ -83,6 +84,11 @@ struct stream_info {
     uint32_t attempts;
     uint8_t http_minor; /* HTTP/1.minor; 20 for HTTP/2; 255: not HTTP */
 };
+
+static inline const struct addr *stream_info_remote(const struct stream_info *info)
+{
+    return info->remote ? info->remote : &info->down->remote;
+}
 
 struct stream_codec_ops {
     /* Sends s->resp; end: no body and no trailers follow. */

@@ -1,5 +1,7 @@
 #include "http/uri.h"
 
+#include <string.h>
+
 #include "http/chars.h"
 
 void uri_split_target(struct str target, struct str *path_r, struct str *query_r)
@@ -175,6 +177,15 @@ static void end_segment(struct sbuf *out, size_t base, size_t segment, bool is_l
     }
 }
 
+/* What has no place in a path is percent-coded. */
+static void add_coded(struct sbuf *out, char c)
+{
+    if (c > ' ' && c < 0x7f && !strchr("\"<>^`{|}", c))
+        sbuf_addc(out, c);
+    else
+        sbuf_printf(out, "%%%02X", (unsigned char)c);
+}
+
 bool uri_normalize_path(struct str target, struct sbuf *out)
 {
     struct str path = uri_cut_query(target);
@@ -194,7 +205,7 @@ bool uri_normalize_path(struct str target, struct sbuf *out)
             sbuf_addc(out, (char)byte);
             i += 2;
         } else {
-            sbuf_addc(out, path.p[i]);
+            add_coded(out, path.p[i]);
         }
     }
     end_segment(out, base, segment, true);

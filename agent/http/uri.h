@@ -35,8 +35,9 @@ struct uri {
 bool uri_parse(struct str text, struct uri *uri_r);
 
 /* Appends the target with its path normalized: dot segments removed (also as %2e), percent-coded
- * unreserved characters decoded, '\' as '/', hex digits left as they are. The query is copied.
- * False (and nothing useful in out) when the path does not begin with '/' or holds %00. */
+ * unreserved characters decoded, '\' as '/', what has no place in a path percent-coded. The query
+ * is copied. False (and nothing useful in out) when the path does not begin with '/' or holds %00.
+ */
 bool uri_normalize_path(struct str target, struct sbuf *out);
 /* Appends the target with runs of slashes in the path made one. */
 void uri_merge_slashes(struct str target, struct sbuf *out);

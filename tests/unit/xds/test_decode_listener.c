@@ -22,6 +22,7 @@
     CHAIN("{name: hcm, typed_config: {'@type': " URL \
           "network.http_connection_manager.v3.HttpConnectionManager, " fields "}}")
 #define ROUTES "route_config: {}"
+#define XFF "type.googleapis.com/envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"
 #define ROUTER "{name: router, typed_config: {'@type': " URL "http.router.v3.Router}}"
 #define FILTERS(list) HCM("stat_prefix: s, " ROUTES ", http_filters: [" list "]")
 #define WASM(kind, name, root)                                                                    \
@@ -129,11 +130,24 @@ static const struct {
                "domains are permitted. Duplicate entry of domain a in route "},
     {"HTTP/3", HCM("stat_prefix: s, codec_type: HTTP3, " ROUTES),
      AT_FILTER "typed_config.codec_type: only AUTO and HTTP1 are supported"},
-    {"underscores",
-     HCM("stat_prefix: s, common_http_protocol_options: {headers_with_underscores_action: "
-         "REJECT_REQUEST}, " ROUTES),
-     AT_FILTER "typed_config.common_http_protocol_options.headers_with_underscores_action: only "
-               "ALLOW is supported"},
+    {"two ways to strip a port",
+     HCM("stat_prefix: s, strip_any_host_port: true, strip_matching_host_port: true, " ROUTES),
+     AT_FILTER "typed_config.Error: Only one of `strip_matching_host_port` or "
+               "`strip_any_host_port` can be set."},
+    {"scheme",
+     HCM("stat_prefix: s, scheme_header_transformation: {scheme_to_overwrite: ftp}, " ROUTES),
+     AT_FILTER "typed_config.scheme_header_transformation.scheme_to_overwrite: must be http or "
+               "https"},
+    {"detection besides the peer",
+     HCM("stat_prefix: s, use_remote_address: true, original_ip_detection_extensions: [{name: x, "
+         "typed_config: {'@type': " XFF "}}], " ROUTES),
+     AT_FILTER "typed_config.Original IP detection extensions and use_remote_address may not be "
+               "mixed"},
+    {"detection by hops and ranges",
+     HCM("stat_prefix: s, original_ip_detection_extensions: [{name: x, typed_config: {'@type': " XFF
+         ", xff_num_trusted_hops: 1, xff_trusted_cidrs: {cidrs: []}}}], " ROUTES),
+     AT_FILTER "typed_config.original_ip_detection_extensions[0].typed_config.Cannot set both "
+               "xff_num_trusted_hops and xff_trusted_cidrs"},
     {"header size", HCM("stat_prefix: s, max_request_headers_kb: 8193, " ROUTES),
      AT_FILTER "typed_config.max_request_headers_kb: must be within 1 and 8192"},
     {"local replies", HCM("stat_prefix: s, local_reply_config: {}, " ROUTES),
