@@ -27,6 +27,9 @@ int decode_endpoints(struct str bytes, const struct pb_unknown *unknown,
 /* envoy.config.route.v3.RouteConfiguration */
 int decode_route_config(struct str bytes, const struct pb_unknown *unknown,
                         struct conf_route_config **config_r, struct error *err);
+/* envoy.config.route.v3.ScopedRouteConfiguration */
+int decode_scoped_route(struct str bytes, const struct pb_unknown *unknown,
+                        struct conf_scope **scope_r, struct error *err);
 /* envoy.extensions.transport_sockets.tls.v3.Secret, from static resources or SDS. Certificates and
  * keys were read and fit each other; the object's name is that of the resource. A user may ask for
  * another kind than has come: compare `kind` with that of the conf_secret_ref. Files named in it

@@ -43,7 +43,7 @@ static int set_routes(struct decode *d, const hcm_msg *m, struct conf_hcm *h, st
     case HCM(ROUTE_SPECIFIER__NOT_SET):
         return error_set(err, ERR_INVALID, "route_specifier: required");
     default:
-        return error_set(err, ERR_UNSUPPORTED, "scoped_routes: not supported");
+        return decode_scoped_routes(d, m, h, err) ? error_prefix(err, "scoped_routes.") : 0;
     }
 }
 

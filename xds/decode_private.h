@@ -145,6 +145,9 @@ int decode_mirrors(struct decode *d,
 int decode_router(struct decode *d, const Google__Protobuf__Any *any, struct conf_http_filter *f,
                   struct error *err);
 
+/* ---- decode_scoped_route.c ---- */
+int decode_scoped_routes(struct decode *d, const hcm_msg *m, struct conf_hcm *h, struct error *err);
+
 /* ---- decode_headers.c ---- */
 struct decode_header_ops {
     Envoy__Config__Core__V3__HeaderValueOption *const *add;

@@ -23,6 +23,7 @@ static void fini_chain(const struct conf_filter_chain *chain, void *arg)
         if (!f->hcm)
             continue;
         conf_object_unref(f->hcm->route_config);
+        conf_scoped_routes_fini(f->hcm->scoped);
         for (size_t j = 0; j < f->hcm->filters_n; j++) {
             conf_object_unref(f->hcm->filters[j].plugin);
             conf_object_unref(f->hcm->filters[j].default_plugin);
@@ -80,9 +81,15 @@ struct rds_visit {
 static void visit_rds(const struct conf_filter_chain *chain, void *arg)
 {
     const struct rds_visit *v = arg;
-    for (size_t i = 0; i < chain->filters_n; i++)
-        if (chain->filters[i].hcm && chain->filters[i].hcm->rds_name)
-            v->fn(chain->filters[i].hcm->rds_name, v->arg);
+    for (size_t i = 0; i < chain->filters_n; i++) {
+        const struct conf_hcm *h = chain->filters[i].hcm;
+        const struct conf_scoped_routes *s = h ? h->scoped : NULL;
+        if (h && h->rds_name)
+            v->fn(h->rds_name, v->arg);
+        for (size_t j = 0; s && j < s->scopes_n; j++)
+            if (*s->scopes[j]->route_name)
+                v->fn(s->scopes[j]->route_name, v->arg);
+    }
 }
 
 void conf_listener_each_rds(const struct conf_listener *l, void (*fn)(const char *name, void *arg),

@@ -12,6 +12,7 @@
 #include "conf/object.h"
 #include "conf/plugin.h"
 #include "conf/route.h"
+#include "conf/scoped_route.h"
 #include "conf/tls.h"
 #include "net/addr.h"
 
@@ -96,6 +97,7 @@ struct conf_hcm {
     const char *rds_name; /* NULL: inline */
     uint32_t rds_initial_fetch_timeout_ms;
     struct conf_route_config *route_config; /* inline (owned reference), or NULL */
+    struct conf_scoped_routes *scoped;      /* in place of both; or NULL */
     struct conf_http_filter *filters;       /* the last one is the router */
     size_t filters_n;
     struct conf_access_log *access_logs;

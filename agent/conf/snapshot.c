@@ -21,6 +21,7 @@ static void fini_snapshot(struct conf_object *o)
     mem_free(s->listeners);
     unref_values(&s->clusters);
     unref_values(&s->routes);
+    unref_values(&s->scopes);
     unref_values(&s->secrets);
 }
 
@@ -45,14 +46,19 @@ struct snapshot *snapshot_copy(const struct snapshot *base)
     s->listeners_n = base->listeners_n;
     copy_values(&s->clusters, &base->clusters);
     copy_values(&s->routes, &base->routes);
+    copy_values(&s->scopes, &base->scopes);
     copy_values(&s->secrets, &base->secrets);
     return s;
 }
 
+static void set_key(struct hash *t, struct str key, void *object)
+{
+    conf_object_unref(object ? hash_set(t, key, conf_object_ref(object)) : hash_remove(t, key));
+}
+
 static void set_value(struct hash *t, const char *name, void *object)
 {
-    struct str key = str_of(name);
-    conf_object_unref(object ? hash_set(t, key, conf_object_ref(object)) : hash_remove(t, key));
+    set_key(t, str_of(name), object);
 }
 
 void snapshot_set_cluster(struct snapshot *s, const char *name, struct conf_cluster_entry *e)
@@ -63,6 +69,11 @@ void snapshot_set_cluster(struct snapshot *s, const char *name, struct conf_clus
 void snapshot_set_route(struct snapshot *s, const char *name, struct conf_route_config *r)
 {
     set_value(&s->routes, name, r);
+}
+
+void snapshot_set_scope(struct snapshot *s, struct str key, struct conf_scope *scope)
+{
+    set_key(&s->scopes, key, scope);
 }
 
 void snapshot_set_secret(struct snapshot *s, const char *key, struct conf_secret *secret)
@@ -102,6 +113,11 @@ struct conf_cluster_entry *snapshot_cluster(const struct snapshot *s, struct str
 struct conf_route_config *snapshot_route(const struct snapshot *s, struct str name)
 {
     return hash_find(&s->routes, name);
+}
+
+struct conf_scope *snapshot_scope(const struct snapshot *s, struct str key)
+{
+    return hash_find(&s->scopes, key);
 }
 
 struct conf_secret *snapshot_secret(const struct snapshot *s, const char *key)

@@ -8,6 +8,7 @@
 #include "conf/cluster.h"
 #include "conf/listener.h"
 #include "conf/route.h"
+#include "conf/scoped_route.h"
 #include "conf/secret.h"
 
 struct snapshot {
@@ -17,6 +18,7 @@ struct snapshot {
     size_t listeners_n, listeners_cap;
     struct hash clusters; /* name -> struct conf_cluster_entry *, owned references */
     struct hash routes;   /* name -> struct conf_route_config *, owned references */
+    struct hash scopes;   /* key -> struct conf_scope *, owned references */
     struct hash secrets;  /* key of conf_secret_ref -> struct conf_secret *, owned references */
 };
 
@@ -27,11 +29,14 @@ struct snapshot *snapshot_copy(const struct snapshot *base);
 void snapshot_set_cluster(struct snapshot *s, const char *name, struct conf_cluster_entry *e);
 void snapshot_set_route(struct snapshot *s, const char *name, struct conf_route_config *r);
 void snapshot_set_secret(struct snapshot *s, const char *key, struct conf_secret *secret);
+/* By the scope's key, which its owner keeps apart from those of other scopes. */
+void snapshot_set_scope(struct snapshot *s, struct str key, struct conf_scope *scope);
 void snapshot_set_listener(struct snapshot *s, const char *name, struct conf_listener *l);
 
 /* [any] */
 struct conf_cluster_entry *snapshot_cluster(const struct snapshot *s, struct str name);
 struct conf_route_config *snapshot_route(const struct snapshot *s, struct str name);
+struct conf_scope *snapshot_scope(const struct snapshot *s, struct str key);
 struct conf_secret *snapshot_secret(const struct snapshot *s, const char *key);
 struct conf_listener *snapshot_listener(const struct snapshot *s, const char *name);
 static inline struct snapshot *snapshot_ref(struct snapshot *s)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "conf/route.h"
+#include "conf/scoped_route.h"
 #include "http/headers.h"
 #include "net/addr.h"
 
@@ -59,6 +60,10 @@ struct str route_query(struct str path, struct str name);
 struct str route_cookie(const struct headers *h, struct str name);
 bool route_match_query(const struct conf_value_match *m, size_t n, struct str path);
 bool route_match_cookies(const struct conf_value_match *m, size_t n, const struct headers *h);
+
+/* ---- route_scope.c ---- */
+/* Appends the key of the request's scope; false: it has none. */
+bool route_scope_key(const struct conf_scoped_routes *s, const struct headers *h, struct sbuf *key);
 
 /* ---- route_cluster.c ---- */
 /* Hash policies and the cluster of the chosen route; texts live in the arena or the headers. */

@@ -20,11 +20,30 @@ static uint64_t stream_random(struct stream *s)
     return s->random >> 1;
 }
 
-const struct conf_route_config *route_config_of(const struct stream *s)
+/* NULL: no scope is the request's, or its routes are not there yet. */
+static const struct conf_route_config *scoped_config(const struct stream *s,
+                                                     const struct conf_scoped_routes *routes)
+{
+    struct sbuf key = {0};
+    const struct conf_scope *scope = NULL;
+    if (route_scope_key(routes, &s->req, &key))
+        scope = routes->is_subscribed ? snapshot_scope(s->snapshot, (struct str){key.p, key.n})
+                                      : hash_find(&routes->by_key, (struct str){key.p, key.n});
+    sbuf_fini(&key);
+    if (!scope || !*scope->route_name)
+        return scope ? scope->route_config : NULL;
+    return snapshot_route(s->snapshot, str_of(scope->route_name));
+}
+
+const struct conf_route_config *route_config_of(struct stream *s)
 {
     const struct conf_hcm *conf = s->hcm->conf;
-    return conf->rds_name ? snapshot_route(s->snapshot, str_of(conf->rds_name))
-                          : conf->route_config;
+    if (conf->scoped)
+        return scoped_config(s, conf->scoped);
+    if (!s->routes)
+        s->routes = conf->rds_name ? snapshot_route(s->snapshot, str_of(conf->rds_name))
+                                   : conf->route_config;
+    return s->routes;
 }
 
 const char *route_resolve(struct stream *s, const struct headers *h,
@@ -34,7 +53,7 @@ const char *route_resolve(struct stream *s, const struct headers *h,
     const struct conf_route_config *rc = *config_r = route_config_of(s);
     *choice_r = (struct route_choice){0};
     if (!rc)
-        return "route_configuration_not_found";
+        return s->hcm->conf->scoped ? "route_not_found" : "route_configuration_not_found";
     struct route_facts facts = {
         .random = stream_random(s), .peer = stream_info_remote(&s->info), .local = &down->local};
     if (!route_match(rc, h, &facts, choice_r))

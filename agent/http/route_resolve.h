@@ -6,7 +6,7 @@
 #include "http/stream.h"
 
 /* NULL: there is none (yet). */
-const struct conf_route_config *route_config_of(const struct stream *s);
+const struct conf_route_config *route_config_of(struct stream *s);
 /* NULL: *choice_r is a route, or a redirect to https. Else why not, as response code details. May
  * be asked again when the headers changed. */
 const char *route_resolve(struct stream *s, const struct headers *h,

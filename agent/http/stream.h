@@ -118,6 +118,7 @@ struct stream {
     struct headers req, resp, req_trailers, resp_trailers;
     struct stream_info info;
     char request_id[40];
+    const struct conf_route_config *routes; /* cache of http/route_resolve.c */
     uint64_t random; /* http/route_resolve.c; 0: not drawn yet */
     bool is_head, is_grpc;
     /* progress */

@@ -23,6 +23,8 @@ def load(name):
 
 
 def case_hcm(case):
+    if "scoped_routes" in case:
+        return hcm(filters=case.get("filters", ()), scoped_routes=case["scoped_routes"])
     config = {"name": "r", "virtual_hosts": [
         {"name": "v", "domains": case.get("domains", ["*"]), "routes": case["routes"]}]}
     for key in CONFIG_KEYS:

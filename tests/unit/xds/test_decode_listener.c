@@ -22,6 +22,11 @@
     CHAIN("{name: hcm, typed_config: {'@type': " URL \
           "network.http_connection_manager.v3.HttpConnectionManager, " fields "}}")
 #define ROUTES "route_config: {}"
+#define SCOPED(extract, list)                                                                     \
+    HCM("stat_prefix: s, scoped_routes: {name: n, scope_key_builder: {fragments: "                \
+        "[{header_value_extractor: {name: h, " extract "}}]}, scoped_route_configurations_list: " \
+        "{scoped_route_configurations: [" list "]}}")
+#define SCOPE_A "key: {fragments: [{string_key: k}]}, route_configuration: {}"
 #define XFF "type.googleapis.com/envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"
 #define ROUTER "{name: router, typed_config: {'@type': " URL "http.router.v3.Router}}"
 #define FILTERS(list) HCM("stat_prefix: s, " ROUTES ", http_filters: [" list "]")
@@ -148,6 +153,17 @@ static const struct {
          ", xff_num_trusted_hops: 1, xff_trusted_cidrs: {cidrs: []}}}], " ROUTES),
      AT_FILTER "typed_config.original_ip_detection_extensions[0].typed_config.Cannot set both "
                "xff_num_trusted_hops and xff_trusted_cidrs"},
+    {"scopes without key builder", HCM("stat_prefix: s, scoped_routes: {name: n, scoped_rds: {}}"),
+     AT_FILTER "typed_config.scoped_routes.scope_key_builder.fragments: at least one is required"},
+    {"place in a whole value", SCOPED("index: 1", "{name: a, " SCOPE_A "}"),
+     AT_FILTER "typed_config.scoped_routes.scope_key_builder.fragments[0].header_value_extractor."
+               "index: must be 0 when there is no element_separator"},
+    {"same scope twice", SCOPED("index: 0", "{name: a, " SCOPE_A "}, {name: b, " SCOPE_A "}"),
+     AT_FILTER "typed_config.scoped_routes.scoped_route_configurations_list."
+               "scoped_route_configurations[1].key: scope key conflict found"},
+    {"scope without routes", SCOPED("index: 0", "{name: a, key: {fragments: [{string_key: k}]}}"),
+     AT_FILTER "typed_config.scoped_routes.scoped_route_configurations_list."
+               "scoped_route_configurations[0].route_configuration_name: must not be empty"},
     {"header size", HCM("stat_prefix: s, max_request_headers_kb: 8193, " ROUTES),
      AT_FILTER "typed_config.max_request_headers_kb: must be within 1 and 8192"},
     {"local replies", HCM("stat_prefix: s, local_reply_config: {}, " ROUTES),
