@@ -119,7 +119,7 @@ struct stream {
     struct stream_info info;
     char request_id[40];
     const struct conf_route_config *routes; /* cache of http/route_resolve.c */
-    uint64_t random; /* http/route_resolve.c; 0: not drawn yet */
+    uint64_t random;                        /* http/route_resolve.c; 0: not drawn yet */
     bool is_head, is_grpc;
     /* progress */
     bool req_complete;                /* codec delivered the end of the request */

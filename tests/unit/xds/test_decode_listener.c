@@ -23,7 +23,7 @@
           "network.http_connection_manager.v3.HttpConnectionManager, " fields "}}")
 #define ROUTES "route_config: {}"
 #define SCOPED(extract, list)                                                                     \
-    HCM("stat_prefix: s, scoped_routes: {name: n, scope_key_builder: {fragments: "                \
+    HCM("stat_prefix: s, scoped_routes: {name: sc, scope_key_builder: {fragments: "               \
         "[{header_value_extractor: {name: h, " extract "}}]}, scoped_route_configurations_list: " \
         "{scoped_route_configurations: [" list "]}}")
 #define SCOPE_A "key: {fragments: [{string_key: k}]}, route_configuration: {}"
@@ -153,7 +153,7 @@ static const struct {
          ", xff_num_trusted_hops: 1, xff_trusted_cidrs: {cidrs: []}}}], " ROUTES),
      AT_FILTER "typed_config.original_ip_detection_extensions[0].typed_config.Cannot set both "
                "xff_num_trusted_hops and xff_trusted_cidrs"},
-    {"scopes without key builder", HCM("stat_prefix: s, scoped_routes: {name: n, scoped_rds: {}}"),
+    {"scopes without key builder", HCM("stat_prefix: s, scoped_routes: {name: sc, scoped_rds: {}}"),
      AT_FILTER "typed_config.scoped_routes.scope_key_builder.fragments: at least one is required"},
     {"place in a whole value", SCOPED("index: 1", "{name: a, " SCOPE_A "}"),
      AT_FILTER "typed_config.scoped_routes.scope_key_builder.fragments[0].header_value_extractor."
