@@ -161,14 +161,6 @@ static int check_overlap(const struct conf_chain_match *m, struct hash *seen, si
 
 /* ---- filter chains ---- */
 
-static int check_transport(const Envoy__Config__Core__V3__TransportSocket *t, struct error *err)
-{
-    if (!t || str_is(pb_any_type(t->typed_config),
-                     "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"))
-        return 0;
-    return error_set(err, ERR_UNSUPPORTED, "transport_socket: '%s' is not supported", t->name);
-}
-
 static int decode_chain(struct decode *d, const chain_msg *m, struct conf_filter_chain *c,
                         const char *fallback_name, struct error *err)
 {
@@ -176,7 +168,10 @@ static int decode_chain(struct decode *d, const chain_msg *m, struct conf_filter
     d->chain = *m->name ? c->name : fallback_name;
     if (decode_match(d, m->filter_chain_match, &c->match, err))
         return error_prefix(err, "filter_chain_match.");
-    int rc = check_transport(m->transport_socket, err);
+    int rc = decode_transport_down(d, m->transport_socket, &c->tls, err);
+    if (!rc)
+        rc = decode_ms(m->transport_socket_connect_timeout, 0, "transport_socket_connect_timeout",
+                       &c->transport_connect_timeout_ms, err);
     return rc ? rc : decode_net_filters(d, m, c, err);
 }
 

@@ -30,8 +30,11 @@ static const char *path_of(const struct conf_secret *s,
 }
 
 /* A secret that cannot be used gives way to its error. */
-static int finish(struct conf_secret *s, int rc, struct conf_secret **secret_r)
+static int finish(struct conf_secret *s, const ProtobufCMessage *m, int rc,
+                  struct conf_secret **secret_r)
 {
+    if (!rc)
+        s->object.hash = decode_hash(m, s->object.hash);
     *secret_r = rc ? NULL : s;
     if (rc)
         conf_object_unref(s);
@@ -57,7 +60,7 @@ int decode_certificate(const certificate_msg *m, struct conf_secret **secret_r, 
         s->watched_directory = decode_text(&d, m->watched_directory->path);
     if (!rc)
         rc = tls_check_certificate(c, err);
-    return finish(s, rc, secret_r);
+    return finish(s, &m->base, rc, secret_r);
 }
 
 int decode_ticket_keys(const ticket_keys_msg *m, struct conf_secret **secret_r, struct error *err)
@@ -77,14 +80,15 @@ int decode_ticket_keys(const ticket_keys_msg *m, struct conf_secret **secret_r, 
             memcpy(t->keys[i], key.p, key.n);
     }
     t->n = m->n_keys;
-    return finish(s, rc, secret_r);
+    return finish(s, &m->base, rc, secret_r);
 }
 
 static int decode_generic(const Envoy__Extensions__TransportSockets__Tls__V3__GenericSecret *m,
                           struct conf_secret **secret_r, struct error *err)
 {
     struct conf_secret *s = conf_secret_create("", CONF_SECRET_GENERIC);
-    return finish(s, decode_secret_bytes(s, m->secret, "secret", &s->generic, err), secret_r);
+    int rc = decode_secret_bytes(s, m->secret, "secret", &s->generic, err);
+    return finish(s, &m->base, rc, secret_r);
 }
 
 static int decode_type(struct decode *d, const secret_msg *m, struct conf_secret **secret_r,

@@ -265,6 +265,20 @@ static int check(const struct conf_tls *tls, struct error *err)
     return 0;
 }
 
+/* Of the message and of what stands in its files. */
+static void set_hash(struct conf_tls *tls, const Google__Protobuf__Any *any)
+{
+    const struct conf_secret *s;
+    uint64_t hash = hash_xx64(any->value.data, any->value.len, 0);
+    for (size_t i = 0; i < tls->certificates_n; i++)
+        if ((s = tls->certificates[i].secret))
+            hash = hash_xx64(&s->object.hash, sizeof(hash), hash);
+    for (size_t i = 0; i < tls->validations_n; i++)
+        if ((s = tls->validations[i].secret))
+            hash = hash_xx64(&s->object.hash, sizeof(hash), hash);
+    tls->object.hash = hash;
+}
+
 int decode_tls(struct decode *d, const Google__Protobuf__Any *any, bool is_server,
                struct conf_tls **tls_r, struct error *err)
 {
@@ -280,6 +294,8 @@ int decode_tls(struct decode *d, const Google__Protobuf__Any *any, bool is_serve
                        : set_upstream(d, (const upstream_tls_msg *)msg, tls, err);
     if (!rc)
         rc = check(tls, err);
+    if (!rc)
+        set_hash(tls, any);
     d->out = saved;
     if (rc) {
         conf_object_unref(tls);

@@ -212,6 +212,8 @@ int decode_validation(struct decode *d, const validation_msg *m, struct conf_sec
         rc = set_flags(s, m, err);
     if (!rc)
         rc = tls_check_validation(&s->validation, err);
+    if (!rc)
+        s->object.hash = decode_hash(&m->base, s->object.hash);
     *secret_r = rc ? NULL : s;
     if (rc)
         conf_object_unref(s);

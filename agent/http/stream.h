@@ -59,7 +59,8 @@ struct downstream_info {
     struct addr direct_local, direct_remote;
     const char *requested_server_name; /* "" when none */
     bool is_tls;
-    bool is_restored; /* local is the destination before the redirect (SO_ORIGINAL_DST) */
+    const struct conn_tls *tls; /* what net/tls_info.h tells of it; NULL: plaintext */
+    bool is_restored;           /* local is the destination before the redirect (SO_ORIGINAL_DST) */
     enum conf_direction direction;
     const struct conf_listener *listener;
     const struct conf_filter_chain *chain;

@@ -24,7 +24,8 @@ static void plain_shutdown(struct conn *c)
     shutdown(c->io.fd, SHUT_WR);
 }
 
-static const struct conn_transport plain_transport = {plain_read, plain_write, plain_shutdown};
+static const struct conn_transport plain_transport = {
+    .read = plain_read, .write = plain_write, .shutdown = plain_shutdown};
 
 static uint64_t next_id(void)
 {
@@ -34,8 +35,12 @@ static uint64_t next_id(void)
 
 static void run_close(struct conn *c)
 {
+    const struct conn_transport *transport = c->transport;
+    void *state = c->transport_state;
     c->is_closed = true;
     if (c->io.fd >= 0) {
+        if (transport->close)
+            transport->close(c);
         loop_del(c->loop, &c->io);
         close(c->io.fd);
         c->io.fd = -1;
@@ -43,6 +48,8 @@ static void run_close(struct conn *c)
     buf_fini(&c->in);
     buf_fini(&c->out);
     c->ops->on_close(c);
+    if (transport->destroy)
+        transport->destroy(state); /* on_close may still ask what it was */
 }
 
 static bool may_read(const struct conn *c)
@@ -175,8 +182,31 @@ void conn_flush(struct conn *c)
         check_water(c);
 }
 
+static void finish_connect(struct conn *c)
+{
+    c->is_connecting = c->is_handshaking = false;
+    c->is_writable = true;
+    c->is_readable = c->transport != &plain_transport; /* it may hold bytes already */
+    c->ops->on_connected(c);
+    if (conn_is_open(c) && c->out.len)
+        conn_flush(c);
+}
+
+static void step_handshake(struct conn *c)
+{
+    int rc = c->transport->handshake(c);
+    if (!rc)
+        finish_connect(c);
+    else if (rc != -ERR_AGAIN)
+        begin_close(c, CONN_CONNECT_FAILED, 0);
+}
+
 static void on_connect_event(struct conn *c, uint32_t events)
 {
+    if (c->is_handshaking) {
+        step_handshake(c);
+        return;
+    }
     if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
         return;
     int e = sock_error(c->io.fd);
@@ -184,12 +214,13 @@ static void on_connect_event(struct conn *c, uint32_t events)
         begin_close(c, CONN_CONNECT_FAILED, e);
         return;
     }
-    c->is_connecting = false;
-    c->is_writable = true;
     sock_local(c->io.fd, &c->local);
-    c->ops->on_connected(c);
-    if (conn_is_open(c) && c->out.len)
-        conn_flush(c);
+    if (c->transport->handshake) {
+        c->is_handshaking = true;
+        step_handshake(c);
+    } else {
+        finish_connect(c);
+    }
 }
 
 static void on_event(struct loop_io *io, uint32_t events)
@@ -286,6 +317,25 @@ void conn_shutdown_write(struct conn *c)
 void conn_close(struct conn *c)
 {
     begin_close(c, CONN_CLOSED_LOCAL, 0);
+}
+
+void conn_fail(struct conn *c)
+{
+    begin_close(c, CONN_CONNECT_FAILED, 0);
+}
+
+void conn_give_away(struct conn *c)
+{
+    loop_del(c->loop, &c->io);
+    c->io.fd = -1;
+    c->transport = &plain_transport;
+    c->transport_state = NULL;
+    begin_close(c, CONN_CLOSED_LOCAL, 0);
+}
+
+const char *conn_failure(const struct conn *c)
+{
+    return c->transport->failure ? c->transport->failure(c) : "";
 }
 
 void conn_close_after_flush(struct conn *c)

@@ -36,6 +36,12 @@ struct conn_transport {
     ssize_t (*read)(struct conn *c, void *p, size_t n);
     ssize_t (*write)(struct conn *c, const void *p, size_t n);
     void (*shutdown)(struct conn *c);
+    /* The rest is NULL for plain TCP. A step of the handshake: 0 done, -ERR_AGAIN, or another code
+     * when it failed. */
+    int (*handshake)(struct conn *c);
+    void (*close)(struct conn *c);                /* before the descriptor is closed */
+    void (*destroy)(void *state);                 /* after on_close */
+    const char *(*failure)(const struct conn *c); /* why it failed, "" when it did not */
 };
 
 enum conn_close_cause {                     /* why on_close was called */
@@ -58,6 +64,7 @@ struct conn {
     uint64_t rx_bytes, tx_bytes;
     uint8_t read_disabled; /* counter */
     bool is_connecting, is_readable, is_writable, is_eof, is_eof_told, is_above_high;
+    bool is_handshaking; /* is_connecting, and TCP is connected */
     bool is_half_closed, shutdown_pending, close_after_flush, is_closed, is_closing;
     bool closes_on_early_eof; /* set by the user: the peer's FIN ends it also while not read */
     enum conn_close_cause cause;
@@ -86,6 +93,12 @@ void conn_shutdown_write(struct conn *c);
 /* Closes at once (buffered output is dropped), or after flushing it. */
 void conn_close(struct conn *c);
 void conn_close_after_flush(struct conn *c);
+/* Fails a connection that is not up yet: on_close follows with CONN_CONNECT_FAILED. */
+void conn_fail(struct conn *c);
+/* Descriptor and transport have gone to another connection: this one closes without them. */
+void conn_give_away(struct conn *c);
+/* What the transport has to say about its failure ("TLS_error:|..."); "" nothing. For on_close. */
+const char *conn_failure(const struct conn *c);
 /* Closes with RST. */
 void conn_reset(struct conn *c);
 static inline bool conn_is_open(const struct conn *c)

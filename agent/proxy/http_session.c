@@ -24,10 +24,14 @@ static void on_end(struct h1_conn *h)
 }
 
 void http_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                        const struct addr *local, const struct addr *remote, bool is_restored)
+                        const struct addr *local, const struct addr *remote, bool is_restored,
+                        struct conn_tls *tls)
 {
     struct http_session *s = MEM_NEW(struct http_session);
     downstream_init(&s->down, l, local, remote, is_restored, chain->conf);
     s->down.close = close_session;
     h1_conn_init(&s->h1, chain->hcm, &s->down.info, fd, STR_NULL, on_end);
+    if (tls)
+        conn_tls_attach(&s->h1.conn, tls);
+    downstream_set_tls(&s->down, &s->h1.conn);
 }

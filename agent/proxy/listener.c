@@ -9,19 +9,28 @@
 #include "base/overload.h"
 #include "filters/access_log.h"
 #include "filters/registry.h"
+#include "net/tls_info.h"
 #include "proxy/chain_match.h"
+#include "proxy/tls_accept.h"
 
-static void init_stats(struct listener_stats *st, const struct conf_listener *conf)
+enum { PREFIX_MAX = 256 };
+
+static void format_prefix(const struct conf_listener *conf, char prefix[PREFIX_MAX])
 {
-    char prefix[256];
     if (conf->stat_prefix[0]) {
-        snprintf(prefix, sizeof(prefix), "%s", conf->stat_prefix);
+        snprintf(prefix, PREFIX_MAX, "%s", conf->stat_prefix);
     } else {
         addr_format(&conf->address, prefix);
         for (char *p = prefix; *p; p++) /* Envoy: "0.0.0.0_80", "[__1]_80" */
             if (*p == ':')
                 *p = '_';
     }
+}
+
+static void init_stats(struct listener_stats *st, const struct conf_listener *conf)
+{
+    char prefix[PREFIX_MAX];
+    format_prefix(conf, prefix);
 #define X(kind, field, name) st->field = stat_define(STAT_##kind, "listener.%s." name, prefix);
     LISTENER_STAT_MAP(X)
 #undef X
@@ -51,7 +60,13 @@ static void log_stream(struct hcm *hcm, struct stream *s)
 static void init_chain(struct listener *l, struct listener_chain *c,
                        const struct conf_filter_chain *conf, http_filter_find_fn find)
 {
+    char prefix[PREFIX_MAX], full[PREFIX_MAX + 16];
     c->conf = conf;
+    if (conf->tls) {
+        format_prefix(l->conf, prefix);
+        snprintf(full, sizeof(full), "listener.%s", prefix);
+        c->tls = tls_slot_create(conf->tls, full);
+    }
     const struct conf_net_filter *last = &conf->filters[conf->filters_n - 1];
     if (last->kind == CONF_NET_HCM) {
         c->hcm = hcm_create(last->hcm, l->env, l->conf->buffer_limit, find);
@@ -87,6 +102,7 @@ static void fini_chain(struct listener_chain *c)
 #undef X
     }
     hcm_destroy(&c->hcm);
+    tls_slot_unref(c->tls);
     for (size_t i = 0; i < c->conf->filters_n; i++) {
         const struct net_filter_ops *ops = registry_net_filter(c->conf->filters[i].kind);
         if (ops && ops->worker_fini)
@@ -164,10 +180,20 @@ void listener_take(struct listener *l, int fd, const struct addr *local, const s
     }
     stat_inc(l->stats.cx_total);
     struct listener_chain *c = runtime_of(l, found);
-    if (c->hcm)
-        http_session_start(l, c, fd, local, remote, is_restored);
+    if (c->tls)
+        tls_accept_start(l, c, fd, local, remote, is_restored);
     else
-        tcp_session_start(l, c, fd, local, remote, is_restored);
+        listener_start_session(l, c, fd, local, remote, is_restored, NULL);
+}
+
+void listener_start_session(struct listener *l, struct listener_chain *chain, int fd,
+                            const struct addr *local, const struct addr *remote, bool is_restored,
+                            struct conn_tls *tls)
+{
+    if (chain->hcm)
+        http_session_start(l, chain, fd, local, remote, is_restored, tls);
+    else
+        tcp_session_start(l, chain, fd, local, remote, is_restored, tls);
 }
 
 void listener_drain(struct listener *l, bool is_stopped,
@@ -222,4 +248,21 @@ void downstream_fini(struct downstream *d)
     stat_record(l->stats.cx_length_ms, (loop_now_us(l->env->loop) - d->start_us) / 1000);
     if (--l->connections_n == 0 && l->is_draining)
         loop_defer(l->env->loop, &l->free_task);
+}
+
+void downstream_hand_over(struct downstream *d)
+{
+    struct listener *l = d->listener;
+    list_del(&d->node);
+    stat_add(l->stats.cx_active, -1);
+    if (--l->connections_n == 0 && l->is_draining)
+        loop_defer(l->env->loop, &l->free_task);
+}
+
+void downstream_set_tls(struct downstream *d, const struct conn *c)
+{
+    d->info.tls = conn_tls(c);
+    d->info.is_tls = d->info.tls != NULL;
+    if (d->info.is_tls && !*d->info.requested_server_name)
+        d->info.requested_server_name = tls_info_sni(d->info.tls);
 }

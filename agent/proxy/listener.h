@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/stat.h"
 #include "conf/snapshot.h"
+#include "conf/tls_slot.h"
 #include "http/filter.h"
 #include "http/hcm.h"
 #include "http/stream.h"
@@ -17,13 +18,14 @@
 
 struct listener;
 
-#define LISTENER_STAT_MAP(X)                                                         \
-    X(COUNTER, cx_total, "downstream_cx_total")                                      \
-    X(COUNTER, cx_destroy, "downstream_cx_destroy")                                  \
-    X(GAUGE, cx_active, "downstream_cx_active")                                      \
-    X(COUNTER, cx_overload_reject, "downstream_cx_overload_reject")                  \
-    X(COUNTER, no_filter_chain_match, "no_filter_chain_match")                       \
-    X(COUNTER, network_extension_config_missing, "network_extension_config_missing") \
+#define LISTENER_STAT_MAP(X)                                                                       \
+    X(COUNTER, cx_total, "downstream_cx_total")                                                    \
+    X(COUNTER, cx_destroy, "downstream_cx_destroy")                                                \
+    X(GAUGE, cx_active, "downstream_cx_active")                                                    \
+    X(COUNTER, cx_overload_reject, "downstream_cx_overload_reject")                                \
+    X(COUNTER, no_filter_chain_match, "no_filter_chain_match")                                     \
+    X(COUNTER, transport_socket_connect_timeout, "downstream_cx_transport_socket_connect_timeout") \
+    X(COUNTER, network_extension_config_missing, "network_extension_config_missing")               \
     X(HISTOGRAM, cx_length_ms, "downstream_cx_length_ms")
 
 struct listener_stats {
@@ -39,6 +41,7 @@ struct listener_chain {
     struct tcp_stats tcp_stats; /* TCP only, */
     struct access_logs *logs;   /* likewise */
     void **worker_objs;         /* of the network filters */
+    struct tls_slot *tls;       /* NULL: plaintext */
 };
 
 struct listener {
@@ -92,11 +95,24 @@ void downstream_init(struct downstream *d, struct listener *l, const struct addr
                      const struct addr *remote, bool is_restored,
                      const struct conf_filter_chain *chain);
 void downstream_fini(struct downstream *d);
+/* Tells d->info of the TLS under c, the session's connection, if there is any. */
+void downstream_set_tls(struct downstream *d, const struct conn *c);
+/* Instead of downstream_fini: another object, which joined before, goes on with the connection. */
+void downstream_hand_over(struct downstream *d);
 
-/* proxy/http_session.c, proxy/tcp_session.c */
+/* Starts what the chain ends in. tls: the session of a connection whose handshake is over, taken;
+ * NULL: plaintext. */
+void listener_start_session(struct listener *l, struct listener_chain *chain, int fd,
+                            const struct addr *local, const struct addr *remote, bool is_restored,
+                            struct conn_tls *tls);
+
+/* proxy/http_session.c, proxy/tcp_session.c. tls as above: conn_tls_attach puts it under the
+ * session's connection, and conn_alpn tells what was agreed on. */
 void http_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                        const struct addr *local, const struct addr *remote, bool is_restored);
+                        const struct addr *local, const struct addr *remote, bool is_restored,
+                        struct conn_tls *tls);
 void tcp_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                       const struct addr *local, const struct addr *remote, bool is_restored);
+                       const struct addr *local, const struct addr *remote, bool is_restored,
+                       struct conn_tls *tls);
 
 #endif

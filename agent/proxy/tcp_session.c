@@ -6,7 +6,6 @@
  * connected. Half closes are passed on in both directions. */
 #include "proxy/tcp_session.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -305,9 +304,8 @@ static void on_up_close(struct conn *c)
     s->is_up_closed = true;
     if (c->cause == CONN_CONNECT_FAILED) {
         s->info.flags |= FLAG_UPSTREAM_CONNECTION_FAILURE;
-        snprintf(s->failure, sizeof(s->failure), "delayed connect error: %s",
-                 s->up.timed_out ? "Connection timed out" : strerror(c->saved_errno));
-        s->info.upstream_failure = s->failure;
+        s->info.upstream_failure = s->up.timed_out ? "delayed connect error: Connection timed out"
+                                                   : upstream_conn_failure(c, s->failure);
     }
     for (size_t i = 0; i < s->filters_n; i++)
         if (!s->filters[i].is_skipped && s->filters[i].ops->on_upstream_close)
@@ -419,7 +417,8 @@ static void init_filters(struct tcp_session *s, struct listener_chain *chain)
 }
 
 void tcp_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                       const struct addr *local, const struct addr *remote, bool is_restored)
+                       const struct addr *local, const struct addr *remote, bool is_restored,
+                       struct conn_tls *tls)
 {
     struct tcp_session *s = MEM_NEW(struct tcp_session);
     downstream_init(&s->down, l, local, remote, is_restored, chain->conf);
@@ -437,6 +436,9 @@ void tcp_session_start(struct listener *l, struct listener_chain *chain, int fd,
     s->info.http_minor = 255;
     loop_timer_init(&s->idle_timer, l->env->loop, on_idle);
     conn_init_accepted(&s->conn, l->env->loop, fd, &down_ops);
+    if (tls)
+        conn_tls_attach(&s->conn, tls);
+    downstream_set_tls(&s->down, &s->conn);
     s->conn.high_water = l->conf->buffer_limit;
     s->down.info.connection_id = s->conn.id;
     conn_read_disable(&s->conn); /* until the upstream is there */

@@ -5,6 +5,7 @@
 #include "filters/net_filter.h"
 #include "proxy/listener.h"
 #include "proxy/tcp_stats.h"
+#include "upstream/transport.h"
 #include "upstream/upstream.h"
 
 struct tcp_session {
@@ -21,7 +22,7 @@ struct tcp_session {
     int start_at; /* filter that stopped in on_new, or -1 */
     bool has_upstream, is_down_eof, is_up_eof, is_down_closed, is_up_closed;
     bool is_up_held, is_down_held;
-    char failure[128];
+    char failure[TRANSPORT_FAILURE_MAX];
     struct loop_timer idle_timer;
     struct loop_task free_task;
 };

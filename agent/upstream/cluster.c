@@ -40,6 +40,8 @@ void upstream_host_unref(struct upstream_host *h)
     if (--h->refs)
         return;
     struct upstream_cluster *c = h->cluster;
+    tls_sessions_destroy(&h->tls_sessions);
+    tls_slot_unref(h->tls);
     mem_free(h->hostname);
     mem_free(h);
     cluster_unref(c);
@@ -56,9 +58,10 @@ const char *upstream_host_name(const struct upstream_host *h)
 }
 
 struct upstream_host *host_create(struct upstream_cluster *c, const struct addr *a,
-                                  const char *hostname)
+                                  const char *hostname, struct tls_slot *tls)
 {
     struct upstream_host *h = MEM_NEW(struct upstream_host);
+    h->tls = tls_slot_ref(tls);
     h->refs = 1;
     h->cluster = c;
     c->refs++;
@@ -114,10 +117,11 @@ static void update_hosts(struct upstream_cluster *c, const struct conf_endpoints
             continue; /* a name that is still to be resolved */
         struct str k = host_key(&ep->address, key);
         struct upstream_host *h = hash_find(&by_addr, k);
+        struct tls_slot *tls = transports_choose(c, ep);
         if (h && h->is_kept)
             continue;
-        if (!h) {
-            h = host_create(c, &ep->address, "");
+        if (!h || h->tls != tls) {
+            h = host_create(c, &ep->address, "", tls);
             hash_set(&by_addr, k, h);
         }
         h->is_kept = true;
@@ -164,6 +168,7 @@ struct upstream_cluster *cluster_create(struct upstreams *u, struct conf_cluster
     c->pending.open_gauge = define_open(c, "rq_pending_open");
     c->requests.open_gauge = define_open(c, "rq_open");
     c->retries.open_gauge = define_open(c, "rq_retry_open");
+    transports_update(c);
     if (!is_original_dst(c))
         update_hosts(c, e->endpoints);
     return c;
@@ -185,7 +190,10 @@ void cluster_update(struct upstream_cluster *c, struct conf_cluster_entry *e)
     if (old == e)
         return;
     c->entry = conf_object_ref(e);
-    if (was_original_dst != is_original_dst(c))
+    struct tls_slot *was_tls = transports_choose(c, NULL);
+    transports_update(c);
+    if (was_original_dst != is_original_dst(c) ||
+        (was_original_dst && was_tls != transports_choose(c, NULL)))
         remove_all_hosts(c);
     if (!is_original_dst(c))
         update_hosts(c, e->endpoints);
@@ -212,6 +220,7 @@ void cluster_unref(struct upstream_cluster *c)
     release_open(&c->pending);
     release_open(&c->requests);
     release_open(&c->retries);
+    transports_destroy(c);
     cluster_stats_fini(&c->stats);
     conf_object_unref(c->entry);
     mem_free(c->name);
@@ -220,8 +229,6 @@ void cluster_unref(struct upstream_cluster *c)
 
 const char *upstream_refusal(const struct upstream_cluster *c, bool is_http)
 {
-    if (cluster_conf(c)->transport.tls || cluster_conf(c)->transport_matches_n)
-        return "TLS to upstreams is not supported";
     return is_http && cluster_conf(c)->is_http2 ? "HTTP/2 to upstreams is not supported" : NULL;
 }
 

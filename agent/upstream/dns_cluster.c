@@ -27,6 +27,16 @@ struct dns_cluster {
     size_t targets_n;
 };
 
+static void copy_socket_values(struct conf_endpoint *to, struct arena *a)
+{
+    const struct conf_socket_value *from = to->socket_values;
+    to->socket_values = arena_zalloc(a, to->socket_values_n * sizeof(*from));
+    for (size_t i = 0; i < to->socket_values_n; i++)
+        to->socket_values[i] = (struct conf_socket_value){
+            {arena_strndup(a, from[i].key.p, from[i].key.n), from[i].key.n},
+            {arena_strndup(a, from[i].value.p, from[i].value.n), from[i].value.n}};
+}
+
 static struct conf_endpoints *make_endpoints(const struct dns_cluster *c)
 {
     size_t n = 0;
@@ -41,6 +51,7 @@ static struct conf_endpoints *make_endpoints(const struct dns_cluster *c)
             *to = *t->conf;
             to->address = t->addrs[j];
             /* Texts of the cluster's arena: the endpoints may outlive it. */
+            copy_socket_values(to, &e->object.arena);
             to->hostname = arena_strdup(&e->object.arena, t->conf->hostname);
             to->region = arena_strdup(&e->object.arena, t->conf->region ? t->conf->region : "");
             to->zone = arena_strdup(&e->object.arena, t->conf->zone ? t->conf->zone : "");

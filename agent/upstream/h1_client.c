@@ -4,7 +4,6 @@
  * for close the connection, and a request whose body does not keep to its content-length never
  * leaves the connection usable, because the rest would be read as another request. */
 #include <errno.h>
-#include <stdio.h>
 
 #include "base/mem.h"
 #include "http/h1_write.h"
@@ -282,21 +281,16 @@ static void count_close(struct h1_client *c, bool with_request)
 static void fail_connecting(struct h1_client *c)
 {
     struct cluster_stats *s = &c->host->cluster->stats;
-    char failure[160] = "";
+    char text[TRANSPORT_FAILURE_MAX];
     end_connecting(c);
     stat_inc(s->upstream_cx_connect_fail);
     c->host->stats.cx_connect_fail++;
     if (c->has_timed_out) {
         stat_inc(s->upstream_cx_connect_timeout);
-        pool_connect_failed(c, UPSTREAM_RESET_CONNECT_TIMEOUT, failure);
+        pool_connect_failed(c, UPSTREAM_RESET_CONNECT_TIMEOUT, "");
         return;
     }
-    if (c->conn.saved_errno) {
-        char text[96];
-        snprintf(failure, sizeof(failure), "delayed connect error: %s",
-                 strerror_r(c->conn.saved_errno, text, sizeof(text)));
-    }
-    pool_connect_failed(c, UPSTREAM_RESET_CONNECT_FAILED, failure);
+    pool_connect_failed(c, UPSTREAM_RESET_CONNECT_FAILED, upstream_conn_failure(&c->conn, text));
 }
 
 static void free_client(struct h1_client *c)
@@ -370,6 +364,7 @@ void h1_client_open(struct upstream_host *h)
     c->parser.headers_size_max = HEAD_MAX;
     conn_init_connect(&c->conn, cluster->loop, &h->addr, conf_cluster_source(conf, &h->addr),
                       &client_ops);
+    upstream_conn_start(h, &c->conn, NULL);
     c->conn.high_water = conf->buffer_limit > IN_MIN ? conf->buffer_limit : IN_MIN;
     loop_timer_init(&c->timer, cluster->loop, on_timer);
     if (conf->connect_timeout_ms)

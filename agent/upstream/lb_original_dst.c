@@ -55,7 +55,7 @@ struct upstream_host *lb_original_dst_pick(struct upstream_cluster *c, const str
     if (!h) {
         if (c->hosts_n >= HOSTS_MAX || c->is_drained)
             return NULL;
-        h = host_create(c, &a, "");
+        h = host_create(c, &a, "", transports_choose(c, NULL));
         hash_set(&c->original_dst, k, h);
         mem_grow((void **)&c->hosts, &c->hosts_cap, c->hosts_n + 1, sizeof(*c->hosts));
         c->hosts[c->hosts_n++] = h;

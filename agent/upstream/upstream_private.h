@@ -12,6 +12,8 @@
 #include "base/stat.h"
 #include "http/h1_parse.h"
 #include "upstream/lb.h"
+#include "conf/tls_slot.h"
+#include "upstream/transport.h"
 #include "upstream/upstream.h"
 
 enum { UPSTREAM_PRIORITIES_MAX = 128 };
@@ -131,6 +133,7 @@ struct upstream_cluster {
     struct lb lb;
     struct hash original_dst;        /* address -> struct upstream_host * of hosts */
     struct loop_timer cleanup_timer; /* ORIGINAL_DST: unused hosts */
+    struct transports *transports;   /* NULL: all plaintext */
     struct breaker connections, pending, requests, retries;
     struct cluster_stats stats;
 };
@@ -146,6 +149,8 @@ struct upstream_host {
     bool is_used;    /* ORIGINAL_DST: picked since the last clean-up */
     bool is_kept;    /* scratch of an update */
     struct pool pool;
+    struct tls_slot *tls; /* own reference; NULL: plaintext */
+    struct tls_sessions *tls_sessions;
     struct upstream_host_stats stats;
 };
 
@@ -162,7 +167,7 @@ void cluster_update(struct upstream_cluster *c, struct conf_cluster_entry *e);
 void cluster_drain(struct upstream_cluster *c);
 void cluster_unref(struct upstream_cluster *c);
 struct upstream_host *host_create(struct upstream_cluster *c, const struct addr *a,
-                                  const char *hostname);
+                                  const char *hostname, struct tls_slot *tls);
 struct upstream_host *host_ref(struct upstream_host *h);
 /* Gives up the host list's reference. */
 void host_remove(struct upstream_host *h);

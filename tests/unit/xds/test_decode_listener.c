@@ -91,6 +91,11 @@ static const struct {
      CHAINS("{filters: [" TCP "], transport_socket: {name: tls, typed_config: {'@type': "
             "type.googleapis.com/"
             "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext}}}"),
+     "filter_chains[0].transport_socket.typed_config.common_tls_context.tls_certificates: No TLS "
+     "certificates found for server context"},
+    {"a client's TLS",
+     CHAINS("{filters: [" TCP "], transport_socket: {name: tls, typed_config: {'@type': "
+            "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}}"),
      "filter_chains[0].transport_socket: 'tls' is not supported"},
     {"default chain", LISTENER("default_filter_chain: {filters: [{name: x}]}"),
      "default_filter_chain.filters[0].typed_config: Didn't find a registered implementation for "

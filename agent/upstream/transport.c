@@ -1,0 +1,130 @@
+#include "upstream/transport.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "upstream/upstream_private.h"
+
+struct transports {
+    struct conf_cluster *conf; /* own reference: what the slots are of */
+    struct tls_slot **slots;   /* by conf_cluster_transport(); NULL: plaintext */
+    size_t n;
+};
+
+static void destroy(struct transports *t)
+{
+    for (size_t i = 0; t && i < t->n; i++)
+        tls_slot_unref(t->slots[i]);
+    if (t) {
+        mem_free(t->slots);
+        conf_object_unref(t->conf);
+    }
+    mem_free(t);
+}
+
+void transports_destroy(struct upstream_cluster *c)
+{
+    destroy(c->transports);
+    c->transports = NULL;
+}
+
+static bool has_tls(const struct conf_cluster *conf)
+{
+    bool found = conf->transport.tls != NULL;
+    for (size_t i = 0; i < conf->transport_matches_n; i++)
+        found |= conf->transport_matches[i].tls != NULL;
+    return found;
+}
+
+/* The slot of an equal transport socket before: its connections stay. */
+static struct tls_slot *find_equal(const struct transports *t, const struct conf_tls *tls)
+{
+    for (size_t i = 0; t && i < t->n; i++)
+        if (t->slots[i] && tls_slot_conf(t->slots[i])->object.hash == tls->object.hash)
+            return t->slots[i];
+    return NULL;
+}
+
+static struct transports *create(struct upstream_cluster *c, const struct transports *before)
+{
+    struct transports *t = MEM_NEW(struct transports);
+    char prefix[300];
+    t->conf = conf_object_ref(c->entry->cluster);
+    t->n = t->conf->transport_matches_n + 1;
+    t->slots = mem_zalloc(t->n * sizeof(*t->slots));
+    snprintf(prefix, sizeof(prefix), "%.*s", (int)strlen(c->stats.prefix) - 1, c->stats.prefix);
+    for (size_t i = 0; i < t->n; i++) {
+        struct conf_tls *tls = i ? t->conf->transport_matches[i - 1].tls : t->conf->transport.tls;
+        if (!tls)
+            continue;
+        struct tls_slot *equal = find_equal(before, tls);
+        t->slots[i] = equal ? tls_slot_ref(equal) : tls_slot_create(tls, prefix);
+    }
+    return t;
+}
+
+void transports_update(struct upstream_cluster *c)
+{
+    struct transports *before = c->transports;
+    if (before && before->conf == c->entry->cluster)
+        return; /* only the endpoints changed */
+    c->transports = has_tls(c->entry->cluster) ? create(c, before) : NULL;
+    destroy(before);
+}
+
+struct tls_slot *transports_choose(struct upstream_cluster *c, const struct conf_endpoint *e)
+{
+    const struct transports *t = c->transports;
+    if (!t)
+        return NULL;
+    return t->slots[conf_cluster_transport(t->conf, e ? e->socket_values : NULL,
+                                           e ? e->socket_values_n : 0)];
+}
+
+bool upstream_host_is_tls(const struct upstream_host *h)
+{
+    return h->tls != NULL;
+}
+
+static const char *sni_of(const struct upstream_host *h, const struct conf_tls *conf,
+                          const struct transport_options *o)
+{
+    if (o && o->sni)
+        return o->sni;
+    if (conf->auto_host_sni && *h->hostname)
+        return h->hostname;
+    return conf->sni;
+}
+
+void upstream_conn_start(struct upstream_host *h, struct conn *c, const struct transport_options *o)
+{
+    struct tls_slot *slot = h->tls;
+    const char *why;
+    if (!slot || !conn_is_open(c))
+        return;
+    struct tls_context *ctx = tls_slot_context(slot, h->cluster->u->current, &why);
+    if (!ctx) {
+        conn_tls_refuse(c, why);
+        return;
+    }
+    struct conn_tls_client client = {.sni = sni_of(h, tls_slot_conf(slot), o),
+                                     .sessions = &h->tls_sessions};
+    if (o)
+        client.alpn = o->alpn;
+    conn_tls_connect(c, ctx, tls_slot_stats(slot), &client);
+}
+
+const char *upstream_conn_failure(const struct conn *c, char text[TRANSPORT_FAILURE_MAX])
+{
+    char reason[96];
+    const char *failure = conn_failure(c);
+    if (*failure) {
+        snprintf(text, TRANSPORT_FAILURE_MAX, "%s", failure);
+        return text;
+    }
+    if (!c->saved_errno)
+        return "";
+    snprintf(text, TRANSPORT_FAILURE_MAX, "delayed connect error: %s",
+             strerror_r(c->saved_errno, reason, sizeof(reason)));
+    return text;
+}
