@@ -89,6 +89,7 @@ static uint64_t draw_backoff(struct ads *a)
 
 static void lose_stream(struct ads *a, const char *text)
 {
+    ads_disconnect(a, a->has_received || a->is_connected);
     loop_timer_start(&a->retry_timer, draw_backoff(a));
     a->is_connected = false;
     loop_timer_stop(&a->silent_timer);
@@ -102,7 +103,7 @@ static void lose_stream(struct ads *a, const char *text)
         t->is_requested = false;
         sbuf_fini(&t->late);
     }
-    a->ops.on_connected(a->ops.arg, false, text);
+    a->ops.on_connected(a->ops.arg, a->source, false, text);
 }
 
 void ads_fail(struct ads *a, const char *text)
@@ -111,12 +112,12 @@ void ads_fail(struct ads *a, const char *text)
     lose_stream(a, text);
 }
 
-static void on_message(void *arg, struct str bytes)
+void ads_on_message(void *arg, struct str bytes)
 {
     ads_receive(arg, bytes);
 }
 
-static void on_closed(void *arg, int status, const char *text)
+void ads_on_closed(void *arg, int status, const char *text)
 {
     struct ads *a = arg;
     struct sbuf line = {0};
@@ -136,17 +137,21 @@ static void on_silent(struct loop_timer *timer)
         return;
     }
     a->is_connected = true;
-    a->ops.on_connected(a->ops.arg, true, "");
+    a->ops.on_connected(a->ops.arg, a->source, true, "");
 }
 
 static void open_stream(struct loop_timer *timer)
 {
     struct ads *a = container_of(timer, struct ads, retry_timer);
-    struct grpc_stream_ops ops = {on_message, on_closed, a};
+    struct error err;
+    a->is_node_sent = false;
+    a->has_received = false;
     a->stream_id++;
     a->opened_us = loop_now_us(a->loop);
-    a->is_node_sent = false;
-    a->stream = grpc_stream_open(a->client, a->protocol->method, a->metadata, a->metadata_n, &ops);
+    if (ads_connect(a, &err)) {
+        lose_stream(a, err.text);
+        return;
+    }
     loop_timer_start(&a->silent_timer, ADS_SILENT_MS);
     ads_flush_later(a);
 }
@@ -206,15 +211,6 @@ static int set_node(struct ads *a, struct str node, struct error *err)
     return 0;
 }
 
-static void set_metadata(struct ads *a, const struct ads_options *o)
-{
-    a->metadata = mem_zalloc((o->metadata_n + 1) * sizeof(*a->metadata));
-    a->metadata_n = o->metadata_n;
-    for (size_t i = 0; i < o->metadata_n; i++)
-        a->metadata[i] = (struct grpc_metadatum){mem_strdup(o->metadata[i].key),
-                                                 mem_strdup(o->metadata[i].value)};
-}
-
 static void free_ads(struct ads *a)
 {
     for (size_t i = 0; i < XDS_TYPE_COUNT; i++) {
@@ -225,11 +221,6 @@ static void free_ads(struct ads *a)
         mem_free(t->nonce);
         sbuf_fini(&t->late);
     }
-    for (size_t i = 0; i < a->metadata_n; i++) {
-        mem_free((char *)a->metadata[i].key);
-        mem_free((char *)a->metadata[i].value);
-    }
-    mem_free(a->metadata);
     pb_arena_fini(&a->arena);
     pb_arena_fini(&a->node_arena);
     stat_release(a->pending);
@@ -242,9 +233,12 @@ int ads_create(struct loop *loop, const struct ads_options *o, const struct ads_
     struct ads *a = MEM_NEW(struct ads);
     a->loop = loop;
     a->ops = *ops;
-    a->is_delta = o->is_delta;
-    a->protocol = o->is_delta ? &delta_protocol : &sotw_protocol;
-    a->node_on_first_only = o->node_on_first_only;
+    a->server = o->server;
+    a->only = o->type;
+    a->source = o->source;
+    a->is_delta = o->server->is_delta;
+    a->protocol = a->is_delta ? &delta_protocol : &sotw_protocol;
+    a->node_on_first_only = o->server->node_on_first_only;
     a->next_ticket = 1;
     a->pending = stat_define(STAT_GAUGE, "control_plane.pending_requests");
     pb_arena_init(&a->arena, pb_budget(0));
@@ -259,17 +253,7 @@ int ads_create(struct loop *loop, const struct ads_options *o, const struct ads_
         subs_init(&t->subs);
         list_init(&t->tickets);
     }
-    set_metadata(a, o);
-    struct grpc_client_options client = {
-        .loop = loop,
-        .target = o->target,
-        .authority = o->authority,
-        .message_max = o->message_max ? o->message_max : ADS_MESSAGE_MAX,
-        .has_keepalive = true,
-    };
     int rc = set_node(a, o->node, err);
-    if (!rc)
-        rc = grpc_client_create(&client, &a->client, err);
     if (rc) {
         free_ads(a);
         return rc;
@@ -289,7 +273,8 @@ void ads_destroy(struct ads **ads)
     loop_timer_stop(&a->flush_timer);
     if (a->stream)
         grpc_stream_close(&a->stream);
-    grpc_client_destroy(&a->client);
+    if (a->client)
+        grpc_client_destroy(&a->client);
     free_ads(a);
     *ads = NULL;
 }

@@ -1,6 +1,7 @@
-/* The client side of the xDS transport protocol: one aggregated stream (ADS), state of the world
- * or incremental, over gRPC. It keeps subscriptions, versions and nonces, reconnects with jittered
- * backoff, and hands responses to the receiver, which answers each of them.
+/* The client side of the xDS transport protocol: one stream, aggregated (ADS) or for one type,
+ * state of the world or incremental, over gRPC. It keeps subscriptions, versions and nonces,
+ * reconnects with jittered backoff, and hands responses to the receiver, which answers each of
+ * them.
  *
  * [main]; gRPC's threads are hidden in xds/grpc.c. Source: xds_protocol;
  * envoy.service.discovery.v3. Rules kept here: every response is answered once, bare (subscription
@@ -18,13 +19,18 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "net/loop.h"
+#include "xds/server.h"
 
-#define XDS_TYPE_MAP(X)                                                          \
-    X(CDS, "type.googleapis.com/envoy.config.cluster.v3.Cluster")                \
-    X(EDS, "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment") \
-    X(LDS, "type.googleapis.com/envoy.config.listener.v3.Listener")              \
-    X(RDS, "type.googleapis.com/envoy.config.route.v3.RouteConfiguration")       \
-    X(ECDS, "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig")
+#define XDS_TYPE_MAP(X)                                                            \
+    X(CDS, "type.googleapis.com/envoy.config.cluster.v3.Cluster")                  \
+    X(EDS, "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment")   \
+    X(LDS, "type.googleapis.com/envoy.config.listener.v3.Listener")                \
+    X(RDS, "type.googleapis.com/envoy.config.route.v3.RouteConfiguration")         \
+    X(ECDS, "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig")       \
+    X(SDS, "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret") \
+    X(RTDS, "type.googleapis.com/envoy.service.runtime.v3.Runtime")                \
+    X(SRDS, "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration")  \
+    X(VHDS, "type.googleapis.com/envoy.config.route.v3.VirtualHost")
 
 enum xds_type {
 #define X(name, url) XDS_##name,
@@ -34,11 +40,14 @@ enum xds_type {
 };
 
 const char *xds_type_url(enum xds_type t);
+/* Whether the type can be asked for by a stream of its own. */
+bool ads_has_method(enum xds_type t, bool is_delta);
 
 struct xds_resource {
     const char *name;
     const char *version; /* delta: the resource's; SotW: the response's; may be "" */
     struct str value;    /* serialized resource (Any.value), validated only as bytes */
+    uint32_t ttl_ms;     /* 0: it stays until it is removed */
 };
 
 /* A response, valid during on_update. */
@@ -52,7 +61,8 @@ struct xds_update {
     size_t resources_n;
     const char *const *removed; /* delta */
     size_t removed_n;
-    uint64_t ticket; /* for ads_answer */
+    uint64_t ticket; /* for ads_answer; 0: nobody waits for one */
+    unsigned source; /* ads_options.source */
 };
 
 struct ads_ops {
@@ -61,21 +71,18 @@ struct ads_ops {
     void (*on_update)(void *arg, const struct xds_update *u);
     /* The stream is up (the first response arrived, or the server has nothing new for us and the
      * connection stands) or lost; text: why. Not from inside ads_create or ads_destroy. */
-    void (*on_connected)(void *arg, bool is_connected, const char *text);
+    void (*on_connected)(void *arg, unsigned source, bool is_connected, const char *text);
+    /* Sources that are no streams: it could not be read, or not fetched. */
+    void (*on_failure)(void *arg, enum xds_type t, const char *text);
     void *arg;
 };
 
 struct ads_options {
-    const char *target;    /* gRPC target: "127.0.0.1:18000", "unix:/path" */
-    const char *authority; /* NULL: the target's */
-    bool is_delta;
-    bool node_on_first_only; /* set_node_on_first_message_only */
-    struct str node;         /* serialized envoy.config.core.v3.Node */
-    size_t message_max;      /* bytes; 0: 64 MiB */
-    const struct {
-        const char *key, *value;
-    } * metadata; /* extra initial metadata, may be NULL */
-    size_t metadata_n;
+    const struct xds_server *server; /* must outlive the stream */
+    struct str node;                 /* serialized envoy.config.core.v3.Node */
+    /* Of a server that is not aggregated: the only type asked for. */
+    enum xds_type type;
+    unsigned source; /* comes back with what it brings */
 };
 
 struct ads;

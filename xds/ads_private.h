@@ -67,7 +67,6 @@ struct ads_response {
 };
 
 struct ads_protocol {
-    const char *method;
     int (*decode)(struct ads *a, struct str bytes, struct ads_response *r, struct error *err);
     /* Fills update and hash. Fails when the response cannot be handed on as a whole; the text is
      * the NACK's. */
@@ -84,16 +83,18 @@ struct ads {
     struct loop *loop;
     struct ads_ops ops;
     const struct ads_protocol *protocol;
+    const struct xds_server *server;
+    enum xds_type only; /* of a server that is not aggregated */
+    unsigned source;
+    size_t target; /* the one in use */
     bool is_delta, node_on_first_only;
     struct pb_arena node_arena, arena; /* arena: of the response being worked on */
     Envoy__Config__Core__V3__Node *node;
-    struct grpc_metadatum *metadata;
-    size_t metadata_n;
 
-    struct grpc_client *client;
+    struct grpc_client *client; /* NULL: to be made with the next stream */
     struct grpc_stream *stream; /* NULL while disconnected */
     uint64_t stream_id, opened_us;
-    bool is_connected, is_node_sent;
+    bool is_connected, is_node_sent, has_received;
     unsigned failures; /* streams in a row that brought no message */
     struct loop_timer retry_timer, silent_timer, flush_timer;
 
@@ -114,6 +115,15 @@ Envoy__Config__Core__V3__Node *ads_take_node(struct ads *a);
 void ads_flush_later(struct ads *a);
 /* Ends the stream because of what the server did; another one follows after the backoff. */
 void ads_fail(struct ads *a, const char *text);
+
+void ads_on_message(void *arg, struct str bytes);
+void ads_on_closed(void *arg, int status, const char *text);
+
+/* ---- ads_client.c ---- */
+/* Opens the stream at the host whose turn it is. */
+int ads_connect(struct ads *a, struct error *err);
+/* After a stream ended. has_worked: it brought something. */
+void ads_disconnect(struct ads *a, bool has_worked);
 
 /* ---- answer.c ---- */
 struct ticket *ticket_open(struct ads *a, struct ads_type *t, const struct ads_response *r);

@@ -14,36 +14,24 @@
 #include "conf/cluster.h"
 #include "conf/listener.h"
 #include "conf/overload.h"
+#include "conf/source.h"
 #include "net/addr.h"
+#include "xds/server.h"
 
-/* How to reach a management server (ApiConfigSource). */
-enum bootstrap_api { BOOTSTRAP_API_NONE, BOOTSTRAP_API_GRPC, BOOTSTRAP_API_REST };
-
-struct bootstrap_metadata {
-    const char *key, *value;
+/* Where resources come from (ConfigSource). */
+enum bootstrap_source_kind {
+    BOOTSTRAP_SOURCE_NONE,
+    BOOTSTRAP_SOURCE_ADS,
+    BOOTSTRAP_SOURCE_OWN, /* an api_config_source of its own */
+    BOOTSTRAP_SOURCE_FILE,
 };
-
-struct bootstrap_server {
-    enum bootstrap_api api;
-    bool is_delta;
-    bool node_on_first_only;             /* set_node_on_first_message_only */
-    const char *cluster;                 /* name of a static cluster that is not EDS */
-    const char *target;                  /* gRPC target of its first endpoint: "10.0.0.1:15010",
-                                            "dns:///istiod:15010", "unix:/path" */
-    const char *authority;               /* NULL: the target's */
-    uint64_t message_max;                /* bytes; 0: default */
-    struct bootstrap_metadata *metadata; /* initial metadata, keys in lower case */
-    size_t metadata_n;
-    uint32_t refresh_delay_ms, request_timeout_ms; /* REST */
-};
-
-/* Where resources of one type come from (ConfigSource). */
-enum bootstrap_source_kind { BOOTSTRAP_SOURCE_NONE, BOOTSTRAP_SOURCE_ADS, BOOTSTRAP_SOURCE_OWN };
 
 struct bootstrap_source {
     enum bootstrap_source_kind kind;
-    struct bootstrap_server server;    /* BOOTSTRAP_SOURCE_OWN: an api_config_source of its own */
-    uint32_t initial_fetch_timeout_ms; /* default 15000; 0 waits for ever */
+    struct conf_source conf;
+    struct xds_server server;     /* BOOTSTRAP_SOURCE_OWN */
+    const char *path, *directory; /* BOOTSTRAP_SOURCE_FILE; directory: watched_directory, or
+                                     NULL */
 };
 
 /* A static resource with its serialized message, for /config_dump. */
@@ -76,7 +64,7 @@ struct bootstrap {
     struct bootstrap_cluster *clusters;
     size_t clusters_n;
 
-    struct bootstrap_server ads; /* api BOOTSTRAP_API_NONE: none */
+    struct xds_server ads; /* api XDS_API_NONE: none */
     struct bootstrap_source lds, cds;
     uint32_t stats_flush_interval_ms; /* default 5000 */
 };
@@ -90,5 +78,9 @@ struct bootstrap_options {
 
 int bootstrap_load(const struct bootstrap_options *o, struct bootstrap **b_r, struct error *err);
 void bootstrap_destroy(struct bootstrap **b);
+
+/* What a source of kind CONF_FROM_OWN leads to; its parts live in the arena. */
+int bootstrap_find_source(const struct bootstrap *b, const struct conf_source *conf,
+                          struct arena *arena, struct bootstrap_source *s, struct error *err);
 
 #endif

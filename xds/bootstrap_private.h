@@ -28,4 +28,12 @@ struct str bootstrap_pack(struct bootstrap *b, const ProtobufCMessage *msg);
 int bootstrap_set_sources(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
                           struct error *err);
 
+/* ---- bootstrap_tls.c ---- */
+/* Where PEM text is; files are not read. */
+int bootstrap_pem(struct decode *d, const Envoy__Config__Core__V3__DataSource *m,
+                  struct xds_pem *pem, struct error *err);
+/* TLS of a management server, by its serialized cluster; *tls_r NULL: plaintext. */
+int bootstrap_server_tls(struct decode *d, struct str cluster, const struct xds_tls **tls_r,
+                         struct error *err);
+
 #endif

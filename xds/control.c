@@ -16,11 +16,13 @@ static const struct {
     [XDS_LDS] = {"listener_manager.lds", lds_remove},
     [XDS_RDS] = {"http.rds", rds_remove},
     [XDS_ECDS] = {"extension_config_discovery", ecds_remove},
+    [XDS_SDS] = {"sds", sds_remove},
 };
 
 /* ---- shared by the types ---- */
 
-bool control_is_unchanged(struct control *c, struct entry *e, const struct xds_resource *r)
+bool control_is_unchanged(struct control *c, const struct batch *b, struct entry *e,
+                          const struct xds_resource *r)
 {
     struct str have = e->warming ? e->warming_bytes : e->active_bytes;
     if (!(e->active || e->warming) || !str_eq(have, r->value))
@@ -32,8 +34,9 @@ bool control_is_unchanged(struct control *c, struct entry *e, const struct xds_r
         e->active_version = mem_strdup(r->version);
     }
     store_clear_error(e);
-    if (c->ads)
-        ads_set_held(c->ads, e->type, e->name, r->version);
+    if (!e->is_static)
+        e->source = b->source;
+    sources_set_held(c->sources, e->source, e->type, e->name, r->version);
     return true;
 }
 
@@ -77,7 +80,7 @@ static bool is_warm(struct control *c, enum xds_type t)
 /* Listeners are asked for when the first clusters are there, so that none serves without them. */
 static void want_listeners(struct control *c)
 {
-    if (c->is_lds_wanted || !c->ads)
+    if (c->is_lds_wanted)
         return;
     c->is_lds_wanted = true;
     loop_timer_stop(&c->cds_timer);
@@ -87,18 +90,19 @@ static void want_listeners(struct control *c)
         c->has_lds = true;
         return;
     }
-    ads_want_all(c->ads, XDS_LDS);
-    if (lds->initial_fetch_timeout_ms)
-        loop_timer_start(&c->lds_timer, lds->initial_fetch_timeout_ms);
+    sources_want(c->sources, &lds->conf, XDS_LDS, NULL);
+    if (lds->conf.initial_fetch_timeout_ms)
+        loop_timer_start(&c->lds_timer, lds->conf.initial_fetch_timeout_ms);
 }
 
 static void check_initialized(struct control *c)
 {
     if (c->is_initialized)
         return;
-    if (c->ads && c->has_cds && is_warm(c, XDS_CDS))
+    bool is_dynamic = sources_is_used(c->sources) || c->o.bootstrap->lds.kind;
+    if (is_dynamic && c->has_cds && is_warm(c, XDS_CDS))
         want_listeners(c);
-    if (c->ads && !(c->has_lds && is_warm(c, XDS_LDS)))
+    if (is_dynamic && !(c->has_lds && is_warm(c, XDS_LDS)))
         return;
     c->is_initialized = true;
     loop_timer_stop(&c->lds_timer);
@@ -159,8 +163,14 @@ static void apply_one(struct control *c, struct batch *b, enum xds_type t,
     case XDS_RDS:
         rds_apply(c, b, r);
         break;
-    default:
+    case XDS_SDS:
+        sds_apply(c, b, r);
+        break;
+    case XDS_ECDS:
         ecds_apply(c, b, r);
+        break;
+    default:
+        break;
     }
 }
 
@@ -170,13 +180,13 @@ static void unlist(struct control *c, struct entry *e)
     e->is_listed = false;
 }
 
-static void remove_unlisted(struct control *c, enum xds_type t)
+static void remove_unlisted(struct control *c, enum xds_type t, unsigned source)
 {
     size_t it = 0;
     struct hash_entry *h;
     while ((h = hash_next(&c->store[t], &it))) {
         struct entry *e = h->value;
-        if (!e->is_listed && !e->is_static)
+        if (!e->is_listed && !e->is_static && (!e->source || e->source == source))
             types[t].remove(c, e);
     }
 }
@@ -184,18 +194,20 @@ static void remove_unlisted(struct control *c, enum xds_type t)
 static void on_update(void *arg, const struct xds_update *u)
 {
     struct control *c = arg;
-    struct batch *b = batch_create(c, u->type, u->ticket);
+    struct batch *b = batch_create(c, u->type, u->source, u->ticket);
     if (u->is_complete)
         each(c, u->type, unlist);
     for (size_t i = 0; i < u->resources_n; i++)
         apply_one(c, b, u->type, &u->resources[i]);
     for (size_t i = 0; i < u->removed_n; i++) {
+        if (u->type == XDS_SDS)
+            sds_remove_named(c, u->source, u->removed[i]);
         struct entry *e = store_find(c, u->type, u->removed[i]);
         if (e && !e->is_static)
             types[u->type].remove(c, e);
     }
     if (u->is_complete)
-        remove_unlisted(c, u->type);
+        remove_unlisted(c, u->type, u->source);
     if (u->type == XDS_CDS)
         c->has_cds = true;
     if (u->type == XDS_LDS)
@@ -208,10 +220,11 @@ static void on_update(void *arg, const struct xds_update *u)
     batch_finish(b);
 }
 
-static void on_connected(void *arg, bool is_connected, const char *text)
+static void on_connected(void *arg, unsigned source, bool is_connected, const char *text)
 {
     struct control *c = arg;
-    stat_set(c->connected, is_connected);
+    if (source == SOURCES_ADS || !c->o.bootstrap->ads.api)
+        stat_set(c->connected, is_connected);
     if (is_connected) {
         log_info(LOG_CONFIG, "connected to the management server");
         return;
@@ -219,6 +232,14 @@ static void on_connected(void *arg, bool is_connected, const char *text)
     log_warn(LOG_CONFIG, "gRPC config stream closed: %s", text);
     stat_inc(c->stats[XDS_CDS].failure);
     stat_inc(c->stats[XDS_LDS].failure);
+}
+
+static void on_failure(void *arg, enum xds_type t, const char *text)
+{
+    struct control *c = arg;
+    (void)text; /* was logged */
+    stat_inc(c->stats[t].attempt);
+    stat_inc(c->stats[t].failure);
 }
 
 static void on_unknown(void *arg, const char *path)
@@ -296,25 +317,6 @@ int control_create(struct loop *loop, const struct control_options *o, struct co
     return 0;
 }
 
-static int connect_ads(struct control *c, struct error *err)
-{
-    const struct bootstrap *boot = c->o.bootstrap;
-    const struct bootstrap_server *s = &boot->ads;
-    struct ads_options o = {
-        .target = s->target,
-        .authority = s->authority,
-        .is_delta = s->is_delta,
-        .node_on_first_only = s->node_on_first_only,
-        .node = boot->node,
-        .message_max = s->message_max,
-        .metadata = (const void *)s->metadata,
-        .metadata_n = s->metadata_n,
-    };
-    struct ads_ops ops = {on_update, on_connected, c};
-    int rc = ads_create(c->loop, &o, &ops, &c->ads, err);
-    return rc ? error_prefix(err, "dynamic_resources.ads_config: ") : 0;
-}
-
 static void want_clusters(struct control *c)
 {
     const struct bootstrap_source *cds = &c->o.bootstrap->cds;
@@ -323,9 +325,9 @@ static void want_clusters(struct control *c)
         c->has_cds = true;
         return;
     }
-    ads_want_all(c->ads, XDS_CDS);
-    if (cds->initial_fetch_timeout_ms)
-        loop_timer_start(&c->cds_timer, cds->initial_fetch_timeout_ms);
+    sources_want(c->sources, &cds->conf, XDS_CDS, NULL);
+    if (cds->conf.initial_fetch_timeout_ms)
+        loop_timer_start(&c->cds_timer, cds->conf.initial_fetch_timeout_ms);
 }
 
 static int check_static(struct batch *b, struct error *err)
@@ -333,40 +335,28 @@ static int check_static(struct batch *b, struct error *err)
     return b->errors.n ? error_set(err, ERR_INVALID, "%s", b->errors.p) : 0;
 }
 
-/* Better no start than one that waits for ever for what nobody fetches. */
-static int check_sources(const struct bootstrap *boot, struct error *err)
-{
-    const char *what = boot->cds.kind == BOOTSTRAP_SOURCE_OWN   ? "cds_config"
-                       : boot->lds.kind == BOOTSTRAP_SOURCE_OWN ? "lds_config"
-                                                                : NULL;
-    if (!what && boot->ads.api != BOOTSTRAP_API_REST)
-        return 0;
-    return error_set(err, ERR_UNSUPPORTED,
-                     "dynamic_resources.%s.api_config_source: only ads over gRPC is supported",
-                     what ? what : "ads_config");
-}
-
 int control_start(struct control *c, struct error *err)
 {
     const struct bootstrap *boot = c->o.bootstrap;
-    if (check_sources(boot, err))
-        return -(int)err->code;
     /* Connected first: static resources may refer to what comes by ADS. */
-    if (boot->ads.api == BOOTSTRAP_API_GRPC && connect_ads(c, err))
+    const struct ads_ops ops = {on_update, on_connected, on_failure, c};
+    if (sources_create(c->loop, boot, &ops, &c->sources, err))
         return -(int)err->code;
-    struct batch *b = batch_create(c, XDS_LDS, 0);
+    struct batch *b = batch_create(c, XDS_LDS, 0, 0);
     for (size_t i = 0; i < boot->clusters_n; i++) {
-        struct xds_resource r = {boot->clusters[i].cluster->object.name, "",
-                                 boot->clusters[i].bytes};
+        const struct xds_resource r = {.name = boot->clusters[i].cluster->object.name,
+                                       .version = "",
+                                       .value = boot->clusters[i].bytes};
         cds_apply(c, b, &r, true);
     }
     for (size_t i = 0; i < boot->listeners_n; i++) {
-        struct xds_resource r = {boot->listeners[i].listener->object.name, "",
-                                 boot->listeners[i].bytes};
+        const struct xds_resource r = {.name = boot->listeners[i].listener->object.name,
+                                       .version = "",
+                                       .value = boot->listeners[i].bytes};
         lds_apply(c, b, &r, true);
     }
     int rc = check_static(b, err);
-    if (!rc && c->ads)
+    if (!rc)
         want_clusters(c);
     control_check_later(c);
     batch_finish(b);
@@ -390,7 +380,7 @@ void control_close(struct control *c)
     c->is_closing = true;
     loop_timer_stop(&c->cds_timer);
     loop_timer_stop(&c->lds_timer);
-    ads_destroy(&c->ads);
+    sources_destroy(&c->sources);
 }
 
 void control_destroy(struct control **control)
@@ -401,6 +391,7 @@ void control_destroy(struct control **control)
     batch_free_all(c);
     store_fini(c);
     free_slots(c);
+    sds_fini(c);
     for (int t = 0; t < XDS_TYPE_COUNT; t++)
         mem_free(c->versions[t]);
     mem_free(c);
@@ -415,7 +406,7 @@ void control_each(struct control *c, enum xds_type t,
     while ((h = hash_next(&c->store[t], &it))) {
         const struct entry *e = h->value;
         struct control_row row = {.type = t,
-                                  .name = e->name,
+                                  .name = e->wire_name ? e->wire_name : e->name,
                                   .version = e->version,
                                   .is_static = e->is_static,
                                   .failed = e->failed_bytes,

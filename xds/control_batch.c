@@ -33,14 +33,14 @@ static void answer(struct batch *b)
     b->is_answered = true;
     loop_timer_stop(&b->timer);
     const char *detail = b->errors.n ? b->errors.p : NULL;
-    if (b->ticket) {
+    if (b->source) {
         stat_inc(detail ? c->stats[b->type].rejected : c->stats[b->type].success);
         stat_inc(c->stats[b->type].attempt);
         if (detail)
             log_warn(LOG_CONFIG, "gRPC config for %s rejected: %s", xds_type_url(b->type), detail);
     }
-    if (b->ticket && c->ads)
-        ads_answer(c->ads, b->ticket, detail);
+    if (b->ticket)
+        sources_answer(c->sources, b->source, b->ticket, detail);
     unref(b);
 }
 
@@ -49,12 +49,13 @@ static void on_timer(struct loop_timer *t)
     answer(container_of(t, struct batch, timer));
 }
 
-struct batch *batch_create(struct control *c, enum xds_type t, uint64_t ticket)
+struct batch *batch_create(struct control *c, enum xds_type t, unsigned source, uint64_t ticket)
 {
     struct batch *b = MEM_NEW(struct batch);
     b->control = c;
     b->type = t;
     b->ticket = ticket;
+    b->source = source;
     b->refs = 1;
     b->pending = 1; /* until batch_finish */
     list_add_tail(&c->batches, &b->node);
@@ -72,9 +73,9 @@ void batch_add_error(struct batch *b, const char *name, const char *stage, const
         if (b->errors.n)
             sbuf_addz(&b->errors, "; ");
         sbuf_add(&b->errors, line.p, line.n);
-    } else if (c->ads && b->ticket && !c->is_closing) {
+    } else if (b->source && !c->is_closing) {
         stat_inc(c->stats[b->type].rejected);
-        ads_nack_late(c->ads, b->type, line.p);
+        sources_nack_late(c->sources, b->source, b->type, line.p);
     }
     sbuf_fini(&line);
 }

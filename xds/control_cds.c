@@ -5,8 +5,6 @@
 #include "base/mem.h"
 #include "xds/control_private.h"
 
-enum { EDS_FETCH_TIMEOUT_MS = 15000 };
-
 static bool is_dns(const struct conf_cluster *c)
 {
     return c->type == CONF_CLUSTER_STRICT_DNS || c->type == CONF_CLUSTER_LOGICAL_DNS;
@@ -19,6 +17,30 @@ static void publish(struct control *c, const char *name, struct conf_cluster *cl
     snapshot_set_cluster(c->o.ops.edit(c->o.ops.arg), name, e);
     conf_object_unref(e);
     control_edited(c);
+}
+
+static void refer(struct control *c, const struct conf_cluster *cluster)
+{
+    if (cluster->type == CONF_CLUSTER_EDS)
+        sources_want(c->sources, &cluster->eds_source, XDS_EDS, cluster->eds_name);
+    sds_want_of_cluster(c, cluster);
+}
+
+static void unrefer(struct control *c, const struct conf_cluster *cluster)
+{
+    if (!cluster)
+        return;
+    if (cluster->type == CONF_CLUSTER_EDS)
+        sources_unwant(c->sources, &cluster->eds_source, XDS_EDS, cluster->eds_name);
+    sds_unwant_of_cluster(c, cluster);
+}
+
+static uint32_t timeout_of(struct control *c, const struct conf_cluster *cluster)
+{
+    uint32_t eds =
+        cluster->type == CONF_CLUSTER_EDS ? cluster->eds_source.initial_fetch_timeout_ms : 0;
+    uint32_t sds = sds_timeout_of_cluster(c, cluster);
+    return eds > sds ? eds : sds;
 }
 
 static void count(struct control *c)
@@ -39,6 +61,8 @@ static bool find_endpoints(struct control *c, struct entry *e, const struct conf
                            struct conf_endpoints **endpoints_r)
 {
     *endpoints_r = cluster->inline_endpoints;
+    if (!e->is_timed_out && !sds_is_ready_for_cluster(c, cluster))
+        return false;
     if (cluster->type == CONF_CLUSTER_EDS) {
         struct entry *cla = store_find(c, XDS_EDS, cluster->eds_name);
         *endpoints_r = cla ? (struct conf_endpoints *)cla->active : NULL;
@@ -55,10 +79,18 @@ void cds_check(struct control *c, struct entry *e)
         return;
     struct conf_cluster *old = (struct conf_cluster *)e->active;
     publish(c, e->name, next, endpoints);
-    if (old && old->type == CONF_CLUSTER_EDS && c->ads)
-        ads_unwant(c->ads, XDS_EDS, old->eds_name);
+    unrefer(c, old);
     store_activate(e);
     count(c);
+}
+
+static int check_cluster_sources(struct control *c, const struct batch *b,
+                                 const struct conf_cluster *cluster, struct error *err)
+{
+    if (cluster->type == CONF_CLUSTER_EDS &&
+        sources_check(c->sources, &cluster->eds_source, b->source, XDS_EDS, err))
+        return error_prefix(err, "eds_cluster_config.eds_config: ");
+    return sds_check_cluster(c, b, cluster, err);
 }
 
 void cds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static)
@@ -71,24 +103,26 @@ void cds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
         control_refuse(c, b, e, r, &err);
         return;
     }
-    if (control_is_unchanged(c, e, r))
+    if (control_is_unchanged(c, b, e, r))
         return;
     struct conf_cluster *cluster;
     if (decode_cluster(r->value, control_unknown(c, is_static), &cluster, &err)) {
         control_refuse(c, b, e, r, &err);
         return;
     }
-    e->is_static = cluster->is_static = is_static;
-    struct conf_cluster *superseded = (struct conf_cluster *)e->warming;
-    if (superseded && superseded->type == CONF_CLUSTER_EDS && c->ads)
-        ads_unwant(c->ads, XDS_EDS, superseded->eds_name);
-    stat_inc(e->active ? c->cluster_modified : c->cluster_added);
-    store_set_warming(e, cluster, r->value, r->version);
-    if (cluster->type == CONF_CLUSTER_EDS) {
-        if (c->ads)
-            ads_want(c->ads, XDS_EDS, cluster->eds_name);
-        loop_timer_start(&e->timer, EDS_FETCH_TIMEOUT_MS);
+    if (check_cluster_sources(c, b, cluster, &err)) {
+        conf_object_unref(cluster);
+        control_refuse(c, b, e, r, &err);
+        return;
     }
+    e->is_static = cluster->is_static = is_static;
+    stat_inc(e->active ? c->cluster_modified : c->cluster_added);
+    refer(c, cluster);
+    unrefer(c, (struct conf_cluster *)e->warming); /* superseded before it served */
+    store_set_warming(e, b, cluster, r->value, r->version);
+    uint32_t ms = timeout_of(c, cluster);
+    if (ms)
+        loop_timer_start(&e->timer, ms);
     c->o.ops.resolve(c->o.ops.arg, e->name, is_dns(cluster) ? cluster : NULL);
     cds_check(c, e);
     count(c);
@@ -99,8 +133,7 @@ void cds_remove(struct control *c, struct entry *e)
     struct conf_cluster *versions[] = {(struct conf_cluster *)e->active,
                                        (struct conf_cluster *)e->warming};
     for (size_t i = 0; i < ARRAY_LEN(versions); i++)
-        if (versions[i] && versions[i]->type == CONF_CLUSTER_EDS && c->ads)
-            ads_unwant(c->ads, XDS_EDS, versions[i]->eds_name);
+        unrefer(c, versions[i]);
     if (e->active) {
         stat_inc(c->cluster_removed);
         snapshot_set_cluster(c->o.ops.edit(c->o.ops.arg), e->name, NULL);
@@ -132,13 +165,13 @@ void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
     struct error err;
     struct conf_endpoints *endpoints;
     e->is_listed = true;
-    if (control_is_unchanged(c, e, r))
+    if (control_is_unchanged(c, b, e, r))
         return;
     if (decode_endpoints(r->value, control_unknown(c, false), &endpoints, &err)) {
         control_refuse(c, b, e, r, &err);
         return;
     }
-    store_set_warming(e, endpoints, r->value, r->version);
+    store_set_warming(e, b, endpoints, r->value, r->version);
     store_activate(e);
     spread(c, e->name, endpoints);
 }

@@ -53,7 +53,7 @@ void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r
         return;
     }
     /* Bytes that come again are pushed again: the rollout knows the outcome, and a NACK repeats. */
-    if (!e->error[0] && control_is_unchanged(c, e, r))
+    if (!e->error[0] && control_is_unchanged(c, b, e, r))
         return;
     if (decode_extension(r->value, control_unknown(c, false), &plugin, &err)) {
         control_refuse(c, b, e, r, &err);
@@ -66,7 +66,7 @@ void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r
         control_refuse(c, b, e, r, &err);
         return;
     }
-    store_set_warming(e, conf_object_ref(plugin), r->value, r->version);
+    store_set_warming(e, b, conf_object_ref(plugin), r->value, r->version);
     store_activate(e);
     control_push_plugin(c, b, r->name, plugin);
     conf_object_unref(plugin);
@@ -83,7 +83,7 @@ void ecds_remove(struct control *c, struct entry *e)
 void control_plugin_failed(struct control *c, const char *name, const struct error *err)
 {
     struct slot *s = hash_find(&c->slots, str_of(name));
-    if (!s || !c->ads || c->is_closing)
+    if (!s || c->is_closing)
         return;
     enum xds_type t = s->is_discovered ? XDS_ECDS : XDS_LDS;
     struct entry *e = store_find(c, t, name);
@@ -92,7 +92,7 @@ void control_plugin_failed(struct control *c, const char *name, const struct err
     if (e)
         store_set_error(e, STR_NULL, e->version, err->text);
     stat_inc(c->stats[t].rejected);
-    ads_nack_late(c->ads, t, detail.p);
+    sources_nack_late(c->sources, e ? e->source : SOURCES_ADS, t, detail.p);
     sbuf_fini(&detail);
 }
 

@@ -16,19 +16,17 @@ struct reference {
     bool is_ready, is_timed_out, has_predecessor;
 };
 
-static void want_rds(const char *name, void *arg)
+static void want_rds(const char *name, const struct conf_source *source, void *arg)
 {
     struct reference *ref = arg;
-    if (ref->control->ads)
-        ads_want(ref->control->ads, XDS_RDS, name);
+    sources_want(ref->control->sources, source, XDS_RDS, name);
 }
 
 /* A name that no listener refers to any more is forgotten, with its routes. */
-static void unwant_rds(const char *name, void *arg)
+static void unwant_rds(const char *name, const struct conf_source *source, void *arg)
 {
     struct reference *ref = arg;
-    if (ref->control->ads)
-        ads_unwant(ref->control->ads, XDS_RDS, name);
+    sources_unwant(ref->control->sources, source, XDS_RDS, name);
 }
 
 static void want_slot(const struct conf_slot_use *use, void *arg)
@@ -44,8 +42,8 @@ static void want_slot(const struct conf_slot_use *use, void *arg)
         hash_set(&c->slots, str_of(use->slot), s);
     }
     s->users++;
-    if (use->is_discovered && c->ads)
-        ads_want(c->ads, XDS_ECDS, use->slot);
+    if (use->is_discovered)
+        sources_want(c->sources, use->source, XDS_ECDS, use->slot);
     else if (use->plugin)
         control_push_plugin(c, ref->batch, ref->listener, use->plugin);
 }
@@ -55,8 +53,8 @@ static void unwant_slot(const struct conf_slot_use *use, void *arg)
     struct reference *ref = arg;
     struct control *c = ref->control;
     struct slot *s = hash_find(&c->slots, str_of(use->slot));
-    if (use->is_discovered && c->ads)
-        ads_unwant(c->ads, XDS_ECDS, use->slot);
+    if (use->is_discovered)
+        sources_unwant(c->sources, use->source, XDS_ECDS, use->slot);
     if (!s || --s->users)
         return;
     struct entry *e = store_find(c, XDS_ECDS, use->slot);
@@ -73,6 +71,7 @@ static void refer(struct control *c, struct batch *b, struct conf_listener *l)
     struct reference ref = {.control = c, .batch = b, .listener = l->object.name};
     conf_listener_each_rds(l, want_rds, &ref);
     conf_listener_each_slot(l, want_slot, &ref);
+    sds_want_of_listener(c, l);
 }
 
 static void unrefer(struct control *c, struct conf_object *l)
@@ -82,6 +81,7 @@ static void unrefer(struct control *c, struct conf_object *l)
         return;
     conf_listener_each_rds((struct conf_listener *)l, unwant_rds, &ref);
     conf_listener_each_slot((struct conf_listener *)l, unwant_slot, &ref);
+    sds_unwant_of_listener(c, (struct conf_listener *)l);
 }
 
 /* A listener that will not serve. */
@@ -94,8 +94,9 @@ static void give_up(struct control *c, struct conf_object *l)
 
 /* ---- warming ---- */
 
-static void check_rds(const char *name, void *arg)
+static void check_rds(const char *name, const struct conf_source *source, void *arg)
 {
+    (void)source;
     struct reference *ref = arg;
     struct entry *e = store_find(ref->control, XDS_RDS, name);
     if ((!e || !e->active) && !ref->is_timed_out)
@@ -147,7 +148,7 @@ void lds_check(struct control *c, struct entry *e)
                             .has_predecessor = e->has_predecessor};
     conf_listener_each_rds(l, check_rds, &ref);
     conf_listener_each_slot(l, check_slot, &ref);
-    if (!ref.is_ready)
+    if (!ref.is_ready || (!e->is_timed_out && !sds_is_ready_for_listener(c, l)))
         return;
     conf_listener_each_slot(l, push_default, &ref);
     log_info(LOG_CONFIG, "lds: add/update listener '%s'", e->name);
@@ -166,23 +167,25 @@ static uint32_t fetch_timeout_of(const struct conf_filter_chain *chain)
     uint32_t ms = 0;
     for (size_t i = 0; i < chain->filters_n; i++) {
         const struct conf_net_filter *f = &chain->filters[i];
-        if (f->is_discovered && f->initial_fetch_timeout_ms > ms)
-            ms = f->initial_fetch_timeout_ms;
+        if (f->is_discovered && f->source.initial_fetch_timeout_ms > ms)
+            ms = f->source.initial_fetch_timeout_ms;
         if (f->kind != CONF_NET_HCM)
             continue;
-        if (f->hcm->rds_name && f->hcm->rds_initial_fetch_timeout_ms > ms)
-            ms = f->hcm->rds_initial_fetch_timeout_ms;
+        if (f->hcm->rds_name && f->hcm->rds_source.initial_fetch_timeout_ms > ms)
+            ms = f->hcm->rds_source.initial_fetch_timeout_ms;
         for (size_t k = 0; k < f->hcm->filters_n; k++)
             if (f->hcm->filters[k].is_discovered &&
-                f->hcm->filters[k].initial_fetch_timeout_ms > ms)
-                ms = f->hcm->filters[k].initial_fetch_timeout_ms;
+                f->hcm->filters[k].source.initial_fetch_timeout_ms > ms)
+                ms = f->hcm->filters[k].source.initial_fetch_timeout_ms;
     }
     return ms;
 }
 
 static void start_timer(struct entry *e, const struct conf_listener *l)
 {
-    uint32_t ms = l->default_chain ? fetch_timeout_of(l->default_chain) : 0;
+    uint32_t ms = sds_timeout_of_listener(e->control, l);
+    if (l->default_chain && fetch_timeout_of(l->default_chain) > ms)
+        ms = fetch_timeout_of(l->default_chain);
     for (size_t i = 0; i < l->chains_n; i++) {
         uint32_t of_chain = fetch_timeout_of(&l->chains[i]);
         if (of_chain > ms)
@@ -199,6 +202,43 @@ static bool is_same_listener(const struct entry *e, const struct conf_listener *
     return have && have->hash == l->object.hash;
 }
 
+struct source_check {
+    struct control *control;
+    unsigned parent;
+    int rc;
+    struct error *err;
+};
+
+static void check_rds_source(const char *name, const struct conf_source *source, void *arg)
+{
+    struct source_check *k = arg;
+    if (k->rc)
+        return;
+    k->rc = sources_check(k->control->sources, source, k->parent, XDS_RDS, k->err);
+    if (k->rc)
+        error_prefix(k->err, "rds '%s': config_source: ", name);
+}
+
+static void check_slot_source(const struct conf_slot_use *use, void *arg)
+{
+    struct source_check *k = arg;
+    if (k->rc || !use->is_discovered)
+        return;
+    k->rc = sources_check(k->control->sources, use->source, k->parent, XDS_ECDS, k->err);
+    if (k->rc)
+        error_prefix(k->err, "filter '%s': config_discovery.config_source: ", use->slot);
+}
+
+/* Better refused than waited for where nobody sends it. */
+static int check_sources(struct control *c, const struct batch *b, const struct conf_listener *l,
+                         struct error *err)
+{
+    struct source_check k = {c, b->source, 0, err};
+    conf_listener_each_rds(l, check_rds_source, &k);
+    conf_listener_each_slot(l, check_slot_source, &k);
+    return k.rc ? k.rc : sds_check_listener(c, b, l, err);
+}
+
 void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static)
 {
     struct entry *e = store_get(c, XDS_LDS, r->name);
@@ -210,9 +250,11 @@ void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
         control_refuse(c, b, e, r, &err);
         return;
     }
-    if (control_is_unchanged(c, e, r))
+    if (control_is_unchanged(c, b, e, r))
         return;
     int rc = decode_listener(r->value, control_unknown(c, is_static), &l, &err);
+    if (!rc && (rc = check_sources(c, b, l, &err)))
+        conf_object_unref(l);
     if (!rc && c->o.ops.open_listener(c->o.ops.arg, l, &err)) {
         stat_inc(c->listener_create_failure);
         batch_add_error(b, r->name, "bind", err.text);
@@ -229,7 +271,7 @@ void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
     stat_inc(e->active ? c->listener_modified : c->listener_added);
     refer(c, b, l);
     give_up(c, e->warming); /* superseded before it served */
-    store_set_warming(e, l, r->value, r->version);
+    store_set_warming(e, b, l, r->value, r->version);
     if (is_same && e->active && e->active->hash == l->object.hash) {
         struct conf_object *old = conf_object_ref(e->active);
         c->o.ops.release_listener(c->o.ops.arg, l);
@@ -266,13 +308,13 @@ void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
     struct error err;
     struct conf_route_config *routes;
     e->is_listed = true;
-    if (control_is_unchanged(c, e, r))
+    if (control_is_unchanged(c, b, e, r))
         return;
     if (decode_route_config(r->value, control_unknown(c, false), &routes, &err)) {
         control_refuse(c, b, e, r, &err);
         return;
     }
-    store_set_warming(e, routes, r->value, r->version);
+    store_set_warming(e, b, routes, r->value, r->version);
     store_activate(e);
     snapshot_set_route(c->o.ops.edit(c->o.ops.arg), e->name, routes);
     control_edited(c);

@@ -7,6 +7,7 @@
 #include "base/stat.h"
 #include "xds/control.h"
 #include "xds/decode.h"
+#include "xds/sources.h"
 
 /* One resource by name. `active` serves; `warming` waits for something; both may be there. */
 struct entry {
@@ -24,6 +25,8 @@ struct entry {
     bool has_predecessor;    /* warming listener: another version serves */
     struct loop_timer timer; /* initial_fetch_timeout of a warming entry */
     struct control *control;
+    unsigned source; /* that brought it; 0: static */
+    char *wire_name; /* of a secret, whose name here is the key of its references; else NULL */
 };
 
 /* An answer that is being put together. Freed when answered and nothing refers to it. */
@@ -32,6 +35,7 @@ struct batch {
     struct control *control;
     enum xds_type type;
     uint64_t ticket; /* 0: static configuration, nobody to answer */
+    unsigned source;
     struct sbuf errors;
     unsigned pending, refs;
     bool is_answered;
@@ -63,10 +67,11 @@ struct control_stats {
 struct control {
     struct loop *loop;
     struct control_options o;
-    struct ads *ads;
+    struct sources *sources;
     struct hash store[XDS_TYPE_COUNT]; /* name -> struct entry */
     struct list batches;
     struct hash slots;              /* name -> struct slot */
+    struct hash secrets;            /* key -> struct secret_use */
     char *versions[XDS_TYPE_COUNT]; /* of the last response; NULL before the first */
     struct control_stats stats[XDS_TYPE_COUNT];
     struct pb_unknown unknown;
@@ -85,7 +90,8 @@ struct entry *store_find(struct control *c, enum xds_type t, const char *name);
 struct entry *store_get(struct control *c, enum xds_type t, const char *name);
 void store_remove(struct control *c, struct entry *e);
 /* The new object waits as `warming` (takes over its reference). */
-void store_set_warming(struct entry *e, void *object, struct str bytes, const char *version);
+void store_set_warming(struct entry *e, const struct batch *b, void *object, struct str bytes,
+                       const char *version);
 /* `warming` becomes `active`. */
 void store_activate(struct entry *e);
 /* bytes STR_NULL: what failed is what was accepted before. */
@@ -94,7 +100,7 @@ void store_clear_error(struct entry *e);
 void store_fini(struct control *c);
 
 /* ---- control_batch.c ---- */
-struct batch *batch_create(struct control *c, enum xds_type t, uint64_t ticket);
+struct batch *batch_create(struct control *c, enum xds_type t, unsigned source, uint64_t ticket);
 /* Adds "NAME: text" ("NAME: stage: text" with a stage). After the answer: a late NACK. */
 void batch_add_error(struct batch *b, const char *name, const char *stage, const char *text);
 void batch_free_all(struct control *c); /* at the end, when nobody calls back any more */
@@ -117,10 +123,31 @@ void rds_remove(struct control *c, struct entry *e);
 void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void ecds_remove(struct control *c, struct entry *e);
 
+/* ---- control_sds.c ---- */
+void sds_want_of_listener(struct control *c, const struct conf_listener *l);
+void sds_unwant_of_listener(struct control *c, const struct conf_listener *l);
+void sds_want_of_cluster(struct control *c, const struct conf_cluster *cluster);
+void sds_unwant_of_cluster(struct control *c, const struct conf_cluster *cluster);
+bool sds_is_ready_for_listener(struct control *c, const struct conf_listener *l);
+bool sds_is_ready_for_cluster(struct control *c, const struct conf_cluster *cluster);
+/* The longest initial_fetch_timeout of its secrets; 0: none. */
+uint32_t sds_timeout_of_listener(struct control *c, const struct conf_listener *l);
+uint32_t sds_timeout_of_cluster(struct control *c, const struct conf_cluster *cluster);
+/* Whether the secrets' sources can be used. */
+int sds_check_listener(struct control *c, const struct batch *b, const struct conf_listener *l,
+                       struct error *err);
+int sds_check_cluster(struct control *c, const struct batch *b, const struct conf_cluster *cluster,
+                      struct error *err);
+void sds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
+void sds_remove(struct control *c, struct entry *e);
+void sds_remove_named(struct control *c, unsigned source, const char *name);
+void sds_fini(struct control *c);
+
 /* Who hears of unknown fields of a resource; NULL: they are refused. */
 const struct pb_unknown *control_unknown(const struct control *c, bool is_static);
 /* Common beginning: is the resource the one we have (then only its version is noted)? */
-bool control_is_unchanged(struct control *c, struct entry *e, const struct xds_resource *r);
+bool control_is_unchanged(struct control *c, const struct batch *b, struct entry *e,
+                          const struct xds_resource *r);
 /* Notes a refusal in store, batch and log. */
 void control_refuse(struct control *c, struct batch *b, struct entry *e,
                     const struct xds_resource *r, const struct error *err);

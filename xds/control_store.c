@@ -10,6 +10,9 @@ static struct str copy_bytes(struct str s)
 
 static void drop_bytes(struct str *s)
 {
+    /* They may be a secret's. */
+    if (s->p)
+        explicit_bzero((char *)s->p, s->n);
     mem_free((char *)s->p);
     *s = STR_NULL;
 }
@@ -61,6 +64,7 @@ static void free_entry(struct entry *e)
     drop_bytes(&e->warming_bytes);
     drop_bytes(&e->failed_bytes);
     mem_free(e->name);
+    mem_free(e->wire_name);
     mem_free(e->version);
     mem_free(e->active_version);
     mem_free(e->failed_version);
@@ -70,13 +74,13 @@ static void free_entry(struct entry *e)
 
 void store_remove(struct control *c, struct entry *e)
 {
-    if (c->ads)
-        ads_drop_held(c->ads, e->type, e->name);
+    sources_drop_held(c->sources, e->source, e->type, e->wire_name ? e->wire_name : e->name);
     hash_remove(&c->store[e->type], str_of(e->name));
     free_entry(e);
 }
 
-void store_set_warming(struct entry *e, void *object, struct str bytes, const char *version)
+void store_set_warming(struct entry *e, const struct batch *b, void *object, struct str bytes,
+                       const char *version)
 {
     conf_object_unref(e->warming);
     e->warming = object;
@@ -87,8 +91,9 @@ void store_set_warming(struct entry *e, void *object, struct str bytes, const ch
     e->has_predecessor = e->active != NULL;
     loop_timer_stop(&e->timer);
     store_clear_error(e);
-    if (e->control->ads && !e->is_static)
-        ads_set_held(e->control->ads, e->type, e->name, version);
+    e->source = b->source;
+    sources_set_held(e->control->sources, e->source, e->type, e->wire_name ? e->wire_name : e->name,
+                     version);
 }
 
 void store_activate(struct entry *e)
@@ -107,7 +112,8 @@ void store_activate(struct entry *e)
 void store_set_error(struct entry *e, struct str bytes, const char *version, const char *text)
 {
     drop_bytes(&e->failed_bytes);
-    e->failed_bytes = copy_bytes(bytes);
+    if (e->type != XDS_SDS)
+        e->failed_bytes = copy_bytes(bytes);
     set_text(&e->failed_version, version);
     set_text(&e->error, text);
     e->failed_ns = clock_wall_ns();

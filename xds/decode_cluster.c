@@ -231,7 +231,6 @@ static int set_http(struct decode *d, const cluster_msg *m, struct conf_cluster 
 static int set_eds(struct decode *d, const cluster_msg *m, struct conf_cluster *c,
                    struct error *err)
 {
-    uint32_t timeout_ms;
     if (c->type != CONF_CLUSTER_EDS)
         return m->eds_cluster_config ? error_set(err, ERR_INVALID,
                                                  "eds_cluster_config: cannot be set for a cluster "
@@ -239,7 +238,7 @@ static int set_eds(struct decode *d, const cluster_msg *m, struct conf_cluster *
                                      : 0;
     if (!m->eds_cluster_config)
         return error_set(err, ERR_INVALID, "eds_cluster_config: required for an EDS cluster");
-    if (decode_config_source(m->eds_cluster_config->eds_config, &timeout_ms, err))
+    if (decode_config_source(d, m->eds_cluster_config->eds_config, &c->eds_source, err))
         return error_prefix(err, "eds_cluster_config.eds_config: ");
     c->eds_name = *m->eds_cluster_config->service_name
                       ? decode_text(d, m->eds_cluster_config->service_name)

@@ -216,26 +216,46 @@ int decode_data_source(struct decode *d, const Envoy__Config__Core__V3__DataSour
 
 /* ---- sources of other resources ---- */
 
-int decode_config_source(const Envoy__Config__Core__V3__ConfigSource *s, uint32_t *timeout_ms_r,
-                         struct error *err)
+/* The source says in another way that it is the aggregated stream. */
+static bool is_aggregated(const Envoy__Config__Core__V3__ConfigSource *s)
+{
+    if (s->config_source_specifier_case !=
+        ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_API_CONFIG_SOURCE)
+        return false;
+    Envoy__Config__Core__V3__ApiConfigSource__ApiType type = s->api_config_source->api_type;
+    return type == ENVOY__CONFIG__CORE__V3__API_CONFIG_SOURCE__API_TYPE__AGGREGATED_GRPC ||
+           type == ENVOY__CONFIG__CORE__V3__API_CONFIG_SOURCE__API_TYPE__AGGREGATED_DELTA_GRPC;
+}
+
+int decode_config_source(struct decode *d, const Envoy__Config__Core__V3__ConfigSource *s,
+                         struct conf_source *source_r, struct error *err)
 {
     if (!s)
         return error_set(err, ERR_INVALID, "required");
-    int rc = decode_ms(s->initial_fetch_timeout, 15000, "initial_fetch_timeout", timeout_ms_r, err);
+    int rc = decode_ms(s->initial_fetch_timeout, 15000, "initial_fetch_timeout",
+                       &source_r->initial_fetch_timeout_ms, err);
     if (rc)
         return rc;
     switch (s->config_source_specifier_case) {
     case ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_ADS:
-    case ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_SELF:
-    case ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_API_CONFIG_SOURCE:
+        source_r->kind = CONF_FROM_ADS;
         return 0;
+    case ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_SELF:
+        source_r->kind = CONF_FROM_SELF;
+        return 0;
+    case ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_API_CONFIG_SOURCE:
     case ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_PATH:
-        return error_set(err, ERR_UNSUPPORTED, "path: not supported");
     case ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_PATH_CONFIG_SOURCE:
-        return error_set(err, ERR_UNSUPPORTED, "path_config_source: not supported");
+        break;
     default:
         return error_set(err, ERR_INVALID, "config_source_specifier: required");
     }
+    source_r->kind = is_aggregated(s) ? CONF_FROM_ADS : CONF_FROM_OWN;
+    size_t n = protobuf_c_message_get_packed_size(&s->base);
+    char *p = arena_alloc(d->out, n + 1);
+    protobuf_c_message_pack(&s->base, (uint8_t *)p);
+    source_r->bytes = (struct str){p, n};
+    return 0;
 }
 
 /* ---- messages ---- */

@@ -71,7 +71,7 @@ static int refuse(const char *name, const Google__Protobuf__Any *any, struct err
 struct wasm_filter {
     const char **slot;
     bool *is_discovered;
-    uint32_t *timeout_ms;
+    struct conf_source *source;
     struct conf_plugin **plugin, **default_plugin;
     bool is_network;
 };
@@ -131,7 +131,7 @@ static int set_discovered(struct decode *d, const char *name, const discovery_ms
     *w->slot = decode_text(d, name);
     *w->is_discovered = true;
     int rc = check_type_urls(m, w->is_network, err);
-    if (!rc && decode_config_source(m->config_source, w->timeout_ms, err))
+    if (!rc && decode_config_source(d, m->config_source, w->source, err))
         rc = error_prefix(err, "config_source: ");
     if (!rc && m->default_config &&
         take_plugin(d, m->default_config, name, w->is_network, w->default_plugin, err))
@@ -145,7 +145,7 @@ static int decode_net_typed(struct decode *d, const filter_msg *m, struct conf_n
                             bool *is_terminal_r, struct error *err)
 {
     const struct net_type *t = find_net(pb_any_type(m->typed_config));
-    struct wasm_filter w = {&f->slot,   &f->is_discovered,  &f->initial_fetch_timeout_ms,
+    struct wasm_filter w = {&f->slot,   &f->is_discovered,  &f->source,
                             &f->plugin, &f->default_plugin, true};
     ProtobufCMessage *msg;
     if (!t)
@@ -168,7 +168,7 @@ static int decode_net_typed(struct decode *d, const filter_msg *m, struct conf_n
 static int decode_net_filter(struct decode *d, const filter_msg *m, struct conf_net_filter *f,
                              bool *is_terminal_r, struct error *err)
 {
-    struct wasm_filter w = {&f->slot,   &f->is_discovered,  &f->initial_fetch_timeout_ms,
+    struct wasm_filter w = {&f->slot,   &f->is_discovered,  &f->source,
                             &f->plugin, &f->default_plugin, true};
     f->name = decode_text(d, m->name);
     f->type_url = "";
@@ -243,7 +243,7 @@ static int decode_http_typed(struct decode *d, const http_filter_msg *m, struct 
                              bool *is_skipped_r, struct error *err)
 {
     const struct http_type *t = find_http(pb_any_type(m->typed_config));
-    struct wasm_filter w = {&f->slot,   &f->is_discovered,  &f->initial_fetch_timeout_ms,
+    struct wasm_filter w = {&f->slot,   &f->is_discovered,  &f->source,
                             &f->plugin, &f->default_plugin, false};
     *is_skipped_r = !t && m->is_optional;
     if (*is_skipped_r)
@@ -265,7 +265,7 @@ static int decode_http_typed(struct decode *d, const http_filter_msg *m, struct 
 static int decode_http_filter(struct decode *d, const http_filter_msg *m,
                               struct conf_http_filter *f, bool *is_skipped_r, struct error *err)
 {
-    struct wasm_filter w = {&f->slot,   &f->is_discovered,  &f->initial_fetch_timeout_ms,
+    struct wasm_filter w = {&f->slot,   &f->is_discovered,  &f->source,
                             &f->plugin, &f->default_plugin, false};
     f->name = decode_text(d, m->name);
     f->type_url = "";

@@ -33,7 +33,7 @@ static int set_routes(struct decode *d, const hcm_msg *m, struct conf_hcm *h, st
         if (!*m->rds->route_config_name)
             return error_set(err, ERR_INVALID, "rds.route_config_name: must not be empty");
         h->rds_name = decode_text(d, m->rds->route_config_name);
-        if (decode_config_source(m->rds->config_source, &h->rds_initial_fetch_timeout_ms, err))
+        if (decode_config_source(d, m->rds->config_source, &h->rds_source, err))
             return error_prefix(err, "rds.config_source: ");
         return 0;
     case HCM(ROUTE_SPECIFIER_ROUTE_CONFIG):

@@ -68,9 +68,9 @@ int decode_string_match(struct decode *d, const Envoy__Type__Matcher__V3__String
 /* Its bytes: inline, of a file (at most max bytes), or of an environment variable. */
 int decode_data_source(struct decode *d, const Envoy__Config__Core__V3__DataSource *s, size_t max,
                        struct str *bytes_r, struct error *err);
-/* A ConfigSource for RDS, EDS or ECDS: the management server, one way or the other. */
-int decode_config_source(const Envoy__Config__Core__V3__ConfigSource *s, uint32_t *timeout_ms_r,
-                         struct error *err);
+/* Where another resource comes from. */
+int decode_config_source(struct decode *d, const Envoy__Config__Core__V3__ConfigSource *s,
+                         struct conf_source *source_r, struct error *err);
 /* Looks into an Any; errors start with "typed_config". */
 int decode_any(struct decode *d, const Google__Protobuf__Any *any, ProtobufCMessage **msg_r,
                struct error *err);

@@ -166,7 +166,7 @@ int decode_scoped_routes(struct decode *d, const hcm_msg *hcm, struct conf_hcm *
     rc = set_list(d, m, s, err);
     for (size_t i = 0; !rc && i < s->scopes_n; i++)
         if (*s->scopes[i]->route_name) {
-            if (decode_config_source(m->rds_config_source, &s->rds_initial_fetch_timeout_ms, err))
+            if (decode_config_source(d, m->rds_config_source, &s->rds_source, err))
                 return error_prefix(err, "rds_config_source: ");
             break;
         }

@@ -198,7 +198,8 @@ int decode_secret_ref(struct decode *d, const sds_msg *m, enum conf_secret_kind 
         return error_set(err, ERR_INVALID, "name: must not be empty");
     if (!m->sds_config)
         return 0;
-    if (set_source(d, m->sds_config, ref, err))
+    if (decode_config_source(d, m->sds_config, &ref->from, err) ||
+        set_source(d, m->sds_config, ref, err))
         return error_prefix(err, "sds_config.");
     ref->key = arena_printf(d->out, "%s|%s", ref->source == CONF_SECRET_ADS ? "ads" : ref->target,
                             m->name);

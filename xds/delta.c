@@ -132,7 +132,6 @@ static void answer(struct ads *a, struct ads_type *t, const char *nonce, const c
 }
 
 const struct ads_protocol delta_protocol = {
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
     decode,
     list,
     subscribe,

@@ -31,7 +31,7 @@ struct outgoing {
 };
 
 struct grpc_stream {
-    struct grpc_client *client;
+    struct loop *loop;
     struct grpc_stream_ops ops;
     grpc_call *call;
     struct op_tag tags[OP_KINDS];
@@ -49,9 +49,14 @@ struct grpc_stream {
 struct grpc_client {
     struct loop *loop;
     grpc_channel *channel;
+};
+
+/* Shared by all clients. [main] */
+static struct {
+    unsigned clients;
     grpc_completion_queue *cq;
     pthread_t thread;
-};
+} core;
 
 static void (*post)(struct loop *loop, struct loop_msg *m);
 
@@ -59,15 +64,15 @@ static void (*post)(struct loop *loop, struct loop_msg *m);
 
 static void *run_queue(void *arg)
 {
-    struct grpc_client *c = arg;
+    grpc_completion_queue *cq = arg;
     pthread_setname_np(pthread_self(), "xds_grpc");
     for (;;) {
-        grpc_event e = grpc_completion_queue_next(c->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        grpc_event e = grpc_completion_queue_next(cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
         if (e.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         struct op_tag *tag = e.tag;
         tag->is_ok = e.success;
-        post(c->loop, &tag->msg);
+        post(tag->stream->loop, &tag->msg);
     }
 }
 
@@ -92,7 +97,7 @@ static void start_recv(struct grpc_stream *s)
 
 static void send_next(struct grpc_stream *s)
 {
-    if (s->is_sending || s->is_over || list_is_empty(&s->queue))
+    if (s->is_sending || s->is_over || s->is_abandoned || list_is_empty(&s->queue))
         return;
     struct outgoing *o = container_of(s->queue.next, struct outgoing, node);
     list_del(&o->node);
@@ -213,7 +218,7 @@ static struct grpc_stream *stream_open(struct grpc_client *c, const char *method
                                        const struct grpc_stream_ops *ops)
 {
     struct grpc_stream *s = MEM_NEW(struct grpc_stream);
-    s->client = c;
+    s->loop = c->loop;
     s->ops = *ops;
     s->details = grpc_empty_slice();
     list_init(&s->queue);
@@ -222,8 +227,8 @@ static struct grpc_stream *stream_open(struct grpc_client *c, const char *method
     for (int k = 0; k < OP_KINDS; k++)
         s->tags[k] = (struct op_tag){.msg.run = on_complete, .stream = s, .kind = k};
     grpc_slice path = grpc_slice_from_copied_string(method);
-    s->call = grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, c->cq, path, NULL,
-                                       gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+    s->call = grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, core.cq, path,
+                                       NULL, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
     grpc_slice_unref(path);
     grpc_op op;
     memset(&op, 0, sizeof(op));
@@ -268,6 +273,18 @@ static grpc_arg int_arg(const char *key, int value)
     return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
 }
 
+static grpc_arg text_arg(const char *key, const char *value)
+{
+    return (grpc_arg){.type = GRPC_ARG_STRING, .key = (char *)key, .value.string = (char *)value};
+}
+
+static grpc_channel_credentials *create_credentials(const struct grpc_client_options *o)
+{
+    grpc_ssl_pem_key_cert_pair pair = {o->key, o->cert};
+    return o->ca ? grpc_ssl_credentials_create(o->ca, o->key ? &pair : NULL, NULL, NULL)
+                 : grpc_insecure_credentials_create();
+}
+
 static grpc_channel *create_channel(const struct grpc_client_options *o)
 {
     grpc_arg args[16];
@@ -292,29 +309,46 @@ static grpc_channel *create_channel(const struct grpc_client_options *o)
         args[n++] = int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     }
     if (o->authority)
-        args[n++] = (grpc_arg){.type = GRPC_ARG_STRING,
-                               .key = (char *)GRPC_ARG_DEFAULT_AUTHORITY,
-                               .value.string = (char *)o->authority};
+        args[n++] = text_arg(GRPC_ARG_DEFAULT_AUTHORITY, o->authority);
+    if (o->ca && o->server_name)
+        args[n++] = text_arg(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, o->server_name);
     grpc_channel_args all = {n, args};
-    grpc_channel_credentials *plain = grpc_insecure_credentials_create();
-    grpc_channel *channel = grpc_channel_create(o->target, plain, &all);
-    grpc_channel_credentials_release(plain);
+    grpc_channel_credentials *credentials = create_credentials(o);
+    grpc_channel *channel = grpc_channel_create(o->target, credentials, &all);
+    grpc_channel_credentials_release(credentials);
     return channel;
+}
+
+static int enter_core(struct error *err)
+{
+    if (core.clients++)
+        return 0;
+    grpc_init();
+    core.cq = grpc_completion_queue_create_for_next(NULL);
+    if (!pthread_create(&core.thread, NULL, run_queue, core.cq))
+        return 0;
+    core.clients = 0;
+    return error_set(err, ERR_IO, "cannot start the gRPC thread");
+}
+
+static void leave_core(void)
+{
+    if (--core.clients)
+        return;
+    grpc_completion_queue_shutdown(core.cq);
+    pthread_join(core.thread, NULL);
+    grpc_completion_queue_destroy(core.cq);
+    /* No grpc_shutdown: it is asynchronous, and the process is about to end. */
 }
 
 static int client_create(const struct grpc_client_options *o, struct grpc_client **c_r,
                          struct error *err)
 {
+    if (enter_core(err))
+        return -ERR_IO;
     struct grpc_client *c = MEM_NEW(struct grpc_client);
-    grpc_init();
     c->loop = o->loop;
     c->channel = create_channel(o);
-    c->cq = grpc_completion_queue_create_for_next(NULL);
-    if (pthread_create(&c->thread, NULL, run_queue, c)) {
-        grpc_channel_destroy(c->channel);
-        mem_free(c);
-        return error_set(err, ERR_IO, "cannot start the gRPC thread");
-    }
     *c_r = c;
     return 0;
 }
@@ -323,11 +357,8 @@ static void client_destroy(struct grpc_client **client)
 {
     struct grpc_client *c = *client;
     grpc_channel_destroy(c->channel);
-    grpc_completion_queue_shutdown(c->cq);
-    pthread_join(c->thread, NULL);
-    grpc_completion_queue_destroy(c->cq);
-    /* No grpc_shutdown: it is asynchronous, and the process is about to end. */
     mem_free(c);
+    leave_core();
     *client = NULL;
 }
 

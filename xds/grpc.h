@@ -27,6 +27,10 @@ struct grpc_client_options {
     const char *authority; /* NULL: by target */
     size_t message_max;    /* bytes, of one received message */
     bool has_keepalive;    /* HTTP/2 pings every 30 s */
+    /* TLS with these authorities (PEM, NULL: plaintext), and this certificate of our own (both
+     * NULL: none). server_name: SNI and what the certificate must be for, NULL: by target. */
+    const char *ca, *cert, *key;
+    const char *server_name;
 };
 
 struct grpc_stream_ops {
@@ -38,7 +42,7 @@ struct grpc_stream_ops {
     void *arg;
 };
 
-/* Plaintext channel; connects at the first stream. */
+/* A channel; connects at the first stream. */
 int grpc_client_create(const struct grpc_client_options *o, struct grpc_client **c_r,
                        struct error *err);
 /* Streams must be closed (no callback comes any more). Waits for gRPC's end. */

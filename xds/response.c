@@ -47,7 +47,7 @@ int ads_lister_add(struct ads_lister *l, const char *name, const char *version, 
         log_debug(LOG_CONFIG, "%s: %s was not asked for", xds_type_url(l->type->type), name);
         return 0;
     }
-    l->resources[l->n++] = (struct xds_resource){name, version, value};
+    l->resources[l->n++] = (struct xds_resource){.name = name, .version = version, .value = value};
     return 0;
 }
 
@@ -64,11 +64,12 @@ void ads_lister_finish(struct ads_lister *l, struct ads_response *r)
 static void note_connected(struct ads *a)
 {
     a->failures = 0;
+    a->has_received = true;
     if (a->is_connected)
         return;
     a->is_connected = true;
     loop_timer_stop(&a->silent_timer);
-    a->ops.on_connected(a->ops.arg, true, "");
+    a->ops.on_connected(a->ops.arg, a->source, true, "");
 }
 
 static struct ads_type *check_type(struct ads *a, struct str url)
@@ -162,6 +163,7 @@ static void handle_response(struct ads *a, struct ads_type *t, struct ads_respon
     r->update.is_delta = a->is_delta;
     r->update.version = r->version;
     r->update.ticket = k->id;
+    r->update.source = a->source;
     a->ops.on_update(a->ops.arg, &r->update);
 }
 

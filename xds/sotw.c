@@ -138,7 +138,6 @@ static void answer(struct ads *a, struct ads_type *t, const char *nonce, const c
 }
 
 const struct ads_protocol sotw_protocol = {
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
     decode,
     list,
     subscribe,

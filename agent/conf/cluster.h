@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 #include "conf/object.h"
+#include "conf/source.h"
 #include "net/addr.h"
 
 enum conf_cluster_type {
@@ -69,6 +70,7 @@ struct conf_cluster {
     unsigned choice_count;       /* least request; default 2 */
     uint32_t connect_timeout_ms; /* default 5000 */
     const char *eds_name;        /* service_name, else the cluster's name */
+    struct conf_source eds_source;
     struct conf_endpoints
         *inline_endpoints; /* load_assignment of static and DNS clusters, or NULL */
     uint32_t max_connections, max_pending_requests, max_requests; /* thresholds, DEFAULT priority */

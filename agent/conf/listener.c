@@ -53,13 +53,14 @@ static void visit_slots(const struct conf_filter_chain *chain, void *arg)
     const struct slot_visit *v = arg;
     for (size_t i = 0; i < chain->filters_n; i++) {
         const struct conf_net_filter *f = &chain->filters[i];
-        struct conf_slot_use own = {f->slot, f->is_discovered, true, f->plugin, f->default_plugin};
+        struct conf_slot_use own = {f->slot,   f->is_discovered,  true,
+                                    f->plugin, f->default_plugin, &f->source};
         if (f->kind == CONF_NET_WASM)
             v->fn(&own, v->arg);
         for (size_t j = 0; f->hcm && j < f->hcm->filters_n; j++) {
             const struct conf_http_filter *h = &f->hcm->filters[j];
-            struct conf_slot_use use = {h->slot, h->is_discovered, false, h->plugin,
-                                        h->default_plugin};
+            struct conf_slot_use use = {h->slot,   h->is_discovered,  false,
+                                        h->plugin, h->default_plugin, &h->source};
             if (h->kind == CONF_HTTP_WASM)
                 v->fn(&use, v->arg);
         }
@@ -74,7 +75,7 @@ void conf_listener_each_slot(const struct conf_listener *l,
 }
 
 struct rds_visit {
-    void (*fn)(const char *name, void *arg);
+    void (*fn)(const char *name, const struct conf_source *source, void *arg);
     void *arg;
 };
 
@@ -85,14 +86,16 @@ static void visit_rds(const struct conf_filter_chain *chain, void *arg)
         const struct conf_hcm *h = chain->filters[i].hcm;
         const struct conf_scoped_routes *s = h ? h->scoped : NULL;
         if (h && h->rds_name)
-            v->fn(h->rds_name, v->arg);
+            v->fn(h->rds_name, &h->rds_source, v->arg);
         for (size_t j = 0; s && j < s->scopes_n; j++)
             if (*s->scopes[j]->route_name)
-                v->fn(s->scopes[j]->route_name, v->arg);
+                v->fn(s->scopes[j]->route_name, &s->rds_source, v->arg);
     }
 }
 
-void conf_listener_each_rds(const struct conf_listener *l, void (*fn)(const char *name, void *arg),
+void conf_listener_each_rds(const struct conf_listener *l,
+                            void (*fn)(const char *name, const struct conf_source *source,
+                                       void *arg),
                             void *arg)
 {
     struct rds_visit v = {fn, arg};

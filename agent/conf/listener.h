@@ -13,6 +13,7 @@
 #include "conf/plugin.h"
 #include "conf/route.h"
 #include "conf/scoped_route.h"
+#include "conf/source.h"
 #include "conf/tls.h"
 #include "net/addr.h"
 
@@ -49,7 +50,7 @@ struct conf_http_filter {
      * listener's hash: a change of it swaps the VM and leaves the listener alone). */
     const char *slot;
     bool is_discovered;
-    uint32_t initial_fetch_timeout_ms; /* ECDS; 0 waits for ever */
+    struct conf_source source; /* ECDS */
     struct conf_plugin *plugin;
     struct conf_plugin *default_plugin; /* ECDS default_config, or NULL */
     const struct conf_router *router;   /* NULL: the defaults */
@@ -95,7 +96,7 @@ enum conf_server_header { CONF_SERVER_OVERWRITE, CONF_SERVER_APPEND_IF_ABSENT, C
 struct conf_hcm {
     const char *stat_prefix;
     const char *rds_name; /* NULL: inline */
-    uint32_t rds_initial_fetch_timeout_ms;
+    struct conf_source rds_source;
     struct conf_route_config *route_config; /* inline (owned reference), or NULL */
     struct conf_scoped_routes *scoped;      /* in place of both; or NULL */
     struct conf_http_filter *filters;       /* the last one is the router */
@@ -146,7 +147,7 @@ struct conf_net_filter {
     /* CONF_NET_WASM: as in conf_http_filter */
     const char *slot;
     bool is_discovered;
-    uint32_t initial_fetch_timeout_ms;
+    struct conf_source source;
     struct conf_plugin *plugin, *default_plugin;
 };
 
@@ -203,6 +204,7 @@ struct conf_slot_use {
     bool is_discovered, is_network;
     struct conf_plugin *plugin;         /* inline one; NULL when discovered */
     struct conf_plugin *default_plugin; /* default_config of a discovered one, or NULL */
+    const struct conf_source *source;   /* of a discovered one */
 };
 
 /* Calls fn for each plugin slot of the listener's filters, HTTP and network. */
@@ -212,7 +214,9 @@ void conf_listener_each_slot(const struct conf_listener *l,
 void conf_listener_each_tls(const struct conf_listener *l,
                             void (*fn)(const struct conf_tls *tls, void *arg), void *arg);
 /* Same for the RDS names it refers to. */
-void conf_listener_each_rds(const struct conf_listener *l, void (*fn)(const char *name, void *arg),
+void conf_listener_each_rds(const struct conf_listener *l,
+                            void (*fn)(const char *name, const struct conf_source *source,
+                                       void *arg),
                             void *arg);
 
 #endif

@@ -5,6 +5,7 @@
 #define CONF_SCOPED_ROUTE_H
 
 #include "conf/route.h"
+#include "conf/source.h"
 
 struct conf_scope {
     struct conf_object object;
@@ -34,8 +35,8 @@ struct conf_scoped_routes {
     bool is_subscribed;         /* scopes are in the snapshot, else they are these */
     struct conf_scope **scopes; /* owned references */
     size_t scopes_n;
-    struct hash by_key; /* of them */
-    uint32_t rds_initial_fetch_timeout_ms;
+    struct hash by_key;            /* of them */
+    struct conf_source rds_source; /* of the route configurations they name */
 };
 
 void conf_scoped_routes_fini(struct conf_scoped_routes *s); /* NULL is fine */

@@ -5,6 +5,7 @@
 #define CONF_SECRET_H
 
 #include "conf/object.h"
+#include "conf/source.h"
 #include "net/tls.h"
 
 enum conf_secret_kind {
@@ -48,6 +49,7 @@ struct conf_secret_ref {
     enum conf_secret_source source;
     const char *name;                  /* of the resource; "" inline */
     const char *key;                   /* of source and name; "" inline. Static ones: the name */
+    struct conf_source from;           /* the same in full */
     const char *target;                /* see conf_secret_source; "" */
     const char *watched;               /* path_config_source.watched_directory; "" none */
     bool is_delta;                     /* CONF_SECRET_API: DELTA_GRPC */

@@ -98,9 +98,10 @@ static void on_update(void *arg, const struct xds_update *u)
     ads_answer(ads, u->ticket, NULL);
 }
 
-static void on_connected(void *arg, bool is_connected, const char *text)
+static void on_connected(void *arg, unsigned source, bool is_connected, const char *text)
 {
     (void)arg;
+    (void)source;
     check(is_connected || text[0]);
 }
 
@@ -121,8 +122,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size)
         return 0;
-    struct ads_options o = {.target = "unix:none", .is_delta = data[0] & 1};
-    struct ads_ops ops = {on_update, on_connected, NULL};
+    struct xds_target target = {.address = "unix:none"};
+    const struct xds_server server = {.api = XDS_API_GRPC,
+                                      .is_delta = data[0] & 1,
+                                      .is_aggregated = true,
+                                      .targets = &target,
+                                      .targets_n = 1};
+    struct ads_options o = {.server = &server};
+    struct ads_ops ops = {on_update, on_connected, NULL, NULL};
     struct error err;
     log_set_all(LEVEL_OFF);
     is_refusing = data[0] & 2;

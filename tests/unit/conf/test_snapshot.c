@@ -107,8 +107,9 @@ static void note_slot(const struct conf_slot_use *use, void *arg)
                 use->is_discovered ? " discovered" : "", use->plugin ? " inline" : "");
 }
 
-static void note_rds(const char *name, void *arg)
+static void note_rds(const char *name, const struct conf_source *source, void *arg)
 {
+    (void)source;
     sbuf_printf(arg, "%s;", name);
 }
 

@@ -5,7 +5,7 @@
  *   mode ack | mode hold | mode nack TEXT    what to do with the updates that follow
  *   answer TICKET [TEXT] | late TYPE TEXT | quit
  *
- * usage: ads_tool TARGET sotw|delta [node_once] */
+ * usage: ads_tool TARGET[|TARGET...] sotw|delta [node_once | own TYPE] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +30,8 @@ static struct ads *ads;
 static struct sbuf input;
 static enum { MODE_ACK, MODE_HOLD, MODE_NACK } mode;
 static char *refusal;
+static struct xds_target targets[4];
+static size_t targets_n;
 
 /* ---- the receiver ---- */
 
@@ -58,9 +60,10 @@ static void on_update(void *arg, const struct xds_update *u)
     ads_answer(ads, u->ticket, mode == MODE_NACK ? refusal : NULL);
 }
 
-static void on_connected(void *arg, bool is_connected, const char *text)
+static void on_connected(void *arg, unsigned source, bool is_connected, const char *text)
 {
     (void)arg;
+    (void)source;
     printf("%s %s\n", is_connected ? "connected" : "lost", text);
 }
 
@@ -137,25 +140,41 @@ static void on_input(struct loop_io *io, uint32_t events)
     input.n = left;
 }
 
+/* "A|B|C": tried in this order. */
+static void set_targets(char *list, const struct xds_metadatum *metadata)
+{
+    for (char *p = list; p && targets_n < ARRAY_LEN(targets);) {
+        targets[targets_n++] =
+            (struct xds_target){.address = p, .metadata = metadata, .metadata_n = 1};
+        p = strchr(p, '|');
+        if (p)
+            *p++ = '\0';
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct error err;
-    static const struct {
-        const char *key, *value;
-    } metadata = {"x-test", "1"};
+    static const struct xds_metadatum metadata = {"x-test", "1"};
     struct loop_io in = {.fd = 0, .on_event = on_input};
     if (argc < 3)
         return 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    struct ads_options o = {
-        .target = argv[1],
+    set_targets(argv[1], &metadata);
+    struct xds_server server = {
+        .api = XDS_API_GRPC,
         .is_delta = !strcmp(argv[2], "delta"),
+        .is_aggregated = true,
         .node_on_first_only = argc > 3 && !strcmp(argv[3], "node_once"),
-        .node = {node, sizeof(node) - 1},
-        .metadata = (const void *)&metadata,
-        .metadata_n = 1,
+        .targets = targets,
+        .targets_n = targets_n,
     };
-    struct ads_ops ops = {on_update, on_connected, NULL};
+    struct ads_options o = {.server = &server, .node = {node, sizeof(node) - 1}};
+    if (argc > 4 && !strcmp(argv[3], "own")) {
+        server.is_aggregated = false;
+        o.type = type_of(argv[4]);
+    }
+    struct ads_ops ops = {on_update, on_connected, NULL, NULL};
     if (log_open(NULL, NULL, &err) || loop_create(&loop, &err) ||
         ads_create(loop, &o, &ops, &ads, &err) || loop_add_listen(loop, &in)) {
         fprintf(stderr, "%s\n", err.text);

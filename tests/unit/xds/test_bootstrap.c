@@ -105,8 +105,8 @@ static const struct {
      DYNAMIC("cds_config: {api_config_source: " API("REST", "cluster_names: [xds]") "}"),
      "dynamic_resources.cds_config.api_config_source.refresh_delay: refresh_delay is required for "
      "REST API configuration sources"},
-    {"from a file", DYNAMIC("cds_config: {path_config_source: {path: /x}}"),
-     "dynamic_resources.cds_config.path_config_source: not supported"},
+    {"no file", DYNAMIC("cds_config: {path_config_source: {watched_directory: {path: /x}}}"),
+     "dynamic_resources.cds_config.path_config_source.path: must not be empty"},
 };
 
 static void test_bad(void **state)
@@ -144,9 +144,9 @@ static void test_static(void **state)
     assert_int_equal(b->clusters_n, 1);
     assert_true(b->clusters[0].cluster->is_static);
     assert_int_equal(b->stats_flush_interval_ms, 60000);
-    assert_int_equal(b->ads.api, BOOTSTRAP_API_NONE);
+    assert_int_equal(b->ads.api, XDS_API_NONE);
     assert_int_equal(b->lds.kind, BOOTSTRAP_SOURCE_NONE);
-    assert_int_equal(b->lds.initial_fetch_timeout_ms, 15000);
+    assert_int_equal(b->lds.conf.initial_fetch_timeout_ms, 15000);
     assert_true(b->bytes.n > b->listeners[0].bytes.n);
     bootstrap_destroy(&b);
 }
@@ -161,17 +161,17 @@ static void test_ads(void **state)
                       "K}]}]") ", lds_config: {ads: {}, initial_fetch_timeout: 0s, "
                                "resource_api_version: V3}, "
                                "cds_config: {ads: {}}"));
-    assert_int_equal(b->ads.api, BOOTSTRAP_API_GRPC);
+    assert_int_equal(b->ads.api, XDS_API_GRPC);
     assert_true(b->ads.is_delta && b->ads.node_on_first_only);
-    assert_string_equal(b->ads.cluster, "xds");
-    assert_string_equal(b->ads.target, "127.0.0.1:18000");
-    assert_string_equal(b->ads.authority, "istiod");
-    assert_int_equal(b->ads.message_max, 9);
-    assert_int_equal(b->ads.metadata_n, 1);
-    assert_string_equal(b->ads.metadata[0].key, "clusterid");
-    assert_string_equal(b->ads.metadata[0].value, "K");
+    assert_string_equal(b->ads.targets[0].cluster, "xds");
+    assert_string_equal(b->ads.targets[0].address, "127.0.0.1:18000");
+    assert_string_equal(b->ads.targets[0].authority, "istiod");
+    assert_int_equal(b->ads.targets[0].message_max, 9);
+    assert_int_equal(b->ads.targets[0].metadata_n, 1);
+    assert_string_equal(b->ads.targets[0].metadata[0].key, "clusterid");
+    assert_string_equal(b->ads.targets[0].metadata[0].value, "K");
     assert_int_equal(b->lds.kind, BOOTSTRAP_SOURCE_ADS);
-    assert_int_equal(b->lds.initial_fetch_timeout_ms, 0);
+    assert_int_equal(b->lds.conf.initial_fetch_timeout_ms, 0);
     assert_int_equal(b->cds.kind, BOOTSTRAP_SOURCE_ADS);
     bootstrap_destroy(&b);
 }
@@ -184,10 +184,10 @@ static void test_own_sources(void **state)
                 "{api_config_source: " API("REST", "cluster_names: [xds], refresh_delay: {nanos: "
                                                    "500000000}") "}"));
     assert_int_equal(b->lds.kind, BOOTSTRAP_SOURCE_OWN);
-    assert_int_equal(b->lds.server.api, BOOTSTRAP_API_GRPC);
+    assert_int_equal(b->lds.server.api, XDS_API_GRPC);
     assert_false(b->lds.server.is_delta);
-    assert_string_equal(b->lds.server.target, "127.0.0.1:18000");
-    assert_int_equal(b->cds.server.api, BOOTSTRAP_API_REST);
+    assert_string_equal(b->lds.server.targets[0].address, "127.0.0.1:18000");
+    assert_int_equal(b->cds.server.api, XDS_API_REST);
     assert_int_equal(b->cds.server.refresh_delay_ms, 500);
     assert_int_equal(b->cds.server.request_timeout_ms, 1000);
     bootstrap_destroy(&b);
@@ -213,7 +213,7 @@ static void test_targets(void **state)
                          "{" NODE ", static_resources: {clusters: [%s]}, dynamic_resources: "
                          "{ads_config: " GRPC("GRPC") "}}",
                          rows[i].cluster));
-        assert_string_equal(b->ads.target, rows[i].target);
+        assert_string_equal(b->ads.targets[0].address, rows[i].target);
         bootstrap_destroy(&b);
         arena_fini(&a);
     }

@@ -109,10 +109,6 @@ static const struct {
      "eds_cluster_config: required for an EDS cluster"},
     {"EDS without source", "{name: c, type: EDS, eds_cluster_config: {}}",
      "eds_cluster_config.eds_config: required"},
-    {"EDS from a file",
-     "{name: c, type: EDS, eds_cluster_config: {eds_config: "
-     "{path_config_source: {path: /x}}}}",
-     "eds_cluster_config.eds_config.path_config_source: not supported"},
     {"EDS config elsewhere", "{name: c, eds_cluster_config: {eds_config: {ads: {}}}}",
      "eds_cluster_config: cannot be set for a cluster whose type is not EDS"},
     {"endpoints of EDS",

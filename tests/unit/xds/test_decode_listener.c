@@ -354,7 +354,7 @@ static void test_hcm(void **state)
         "type.googleapis.com/stats.PluginConfig}}, " ROUTER "]"));
     const struct conf_hcm *h = l->chains[0].filters[0].hcm;
     assert_string_equal(h->rds_name, "80");
-    assert_int_equal(h->rds_initial_fetch_timeout_ms, 0);
+    assert_int_equal(h->rds_source.initial_fetch_timeout_ms, 0);
     assert_string_equal(h->server_name, "istio-envoy");
     assert_true(h->normalize_path && h->proxy_100_continue && h->accept_http_10);
     assert_string_equal(h->default_host_for_http_10, "h");
@@ -398,7 +398,7 @@ static void test_slots(void **state)
     conf_listener_each_slot(l, note_slot, &seen);
     assert_string_equal(seen.p, "l/0/nw net;l/c/w http;l/c/w~2 http;ecds? http;");
     const struct conf_http_filter *f = &l->chains[1].filters[0].hcm->filters[2];
-    assert_int_equal(f->initial_fetch_timeout_ms, 7000);
+    assert_int_equal(f->source.initial_fetch_timeout_ms, 7000);
     assert_null(f->plugin);
     assert_string_equal(f->default_plugin->slot, "ecds");
     assert_string_equal(f->default_plugin->code.filename, "/d");
