@@ -132,6 +132,9 @@ int decode_route_message(const Envoy__Config__Route__V3__RouteConfiguration *m,
 int decode_retry(struct decode *d, const Envoy__Config__Route__V3__RetryPolicy *m,
                  const struct conf_retry_policy **policy_r, struct error *err);
 
+/* per_request_buffer_limit_bytes: what may be kept of a request for a retry or a mirror, at least
+ * 1; 0: not said. */
+uint32_t decode_kept_max(const Google__Protobuf__UInt32Value *v);
 /* Timeouts of an action beyond the plain one. */
 int decode_timeouts(const Envoy__Config__Route__V3__RouteAction *m, struct conf_route_timeouts *t,
                     struct error *err);

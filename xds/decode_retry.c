@@ -151,3 +151,8 @@ int decode_timeouts(const Envoy__Config__Route__V3__RouteAction *m, struct conf_
         rc = decode_ms(m->grpc_timeout_offset, 0, "grpc_timeout_offset", &t->grpc_offset_ms, err);
     return rc ? rc : set_stream_duration(m->max_stream_duration, t, err);
 }
+
+uint32_t decode_kept_max(const Google__Protobuf__UInt32Value *v)
+{
+    return v ? v->value ? v->value : 1 : 0;
+}

@@ -47,6 +47,7 @@ static int decode_route(struct decode *d, const route_msg *m, size_t body_max, s
 {
     int rc = decode_overrides(d, OVERRIDES(m), &r->overrides, err);
     r->name = decode_str(d, m->name);
+    r->request_kept_max = decode_kept_max(m->per_request_buffer_limit_bytes);
     if (!rc)
         rc = decode_match(d, m->match, r, err);
     if (!rc)
@@ -99,6 +100,7 @@ static int decode_vhost(struct decode *d, const vhost_msg *m, size_t body_max,
     if (!rc)
         rc = decode_mirrors(d, m->request_mirror_policies, m->n_request_mirror_policies,
                             &v->mirrors, err);
+    v->request_kept_max = decode_kept_max(m->per_request_buffer_limit_bytes);
     v->include_attempts_in_request = m->include_request_attempt_count;
     v->include_attempts_in_response = m->include_attempt_count_in_response;
     v->include_is_timeout_retry = m->include_is_timeout_retry_header;

@@ -201,6 +201,7 @@ struct conf_route {
     struct conf_header_ops request_headers, response_headers;
     struct conf_filter_overrides overrides;
     struct conf_route_timeouts timeouts;
+    uint32_t request_kept_max; /* per_request_buffer_limit_bytes; 0: the virtual host's */
     struct conf_mirrors mirrors;
 };
 
@@ -210,6 +211,7 @@ struct conf_virtual_host {
     size_t routes_n;
     enum { CONF_TLS_NONE, CONF_TLS_EXTERNAL_ONLY, CONF_TLS_ALL } require_tls;
     struct conf_mirrors mirrors;
+    uint32_t request_kept_max; /* 0: the connection's limit alone */
     bool include_attempts_in_request, include_attempts_in_response, include_is_timeout_retry;
     const struct conf_retry_policy *retry; /* or NULL */
     struct conf_header_ops request_headers, response_headers;

@@ -217,10 +217,19 @@ static void on_water(struct upstream_request *up, bool is_high)
     pause_request(of_request(up), is_high);
 }
 
+uint64_t router_kept_max(const struct router_stream *r)
+{
+    uint64_t max = r->s->hcm->buffer_limit;
+    uint32_t own = r->choice.route->request_kept_max;
+    if (!own)
+        own = r->choice.vhost->request_kept_max;
+    return own && own < max ? own : max;
+}
+
 /* More than can be kept: no further attempt then. False: none was under way. */
 static bool keep(struct router_stream *r, const struct buf *data)
 {
-    if (r->body.len + data->len <= r->s->hcm->buffer_limit) {
+    if (r->body.len + data->len <= router_kept_max(r)) {
         buf_adds(&r->body, buf_str(data));
         return true;
     }

@@ -95,6 +95,8 @@ void router_shadow_cancel_all(struct router_worker *w);
 /* ---- router_attempt.c ---- */
 /* Sends the request to host, whose reference passes. */
 void router_start(struct router_stream *r, struct upstream_cluster *c, struct upstream_host *host);
+/* How much of a request's body is kept for a retry or a mirror. */
+uint64_t router_kept_max(const struct router_stream *r);
 enum filter_status router_take_body(struct router_stream *r, struct buf *data, bool end);
 void router_take_trailers(struct router_stream *r, const struct headers *h);
 /* No further attempt: what was kept for it is dropped. */

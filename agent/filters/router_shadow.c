@@ -44,7 +44,7 @@ void router_shadow_body(struct router_stream *r, const struct buf *data)
 {
     if (!r->mirrors)
         return;
-    if (r->shadow_body.len + data->len > r->s->hcm->buffer_limit) {
+    if (r->shadow_body.len + data->len > router_kept_max(r)) {
         upstream_count_retry(r->cluster, UPSTREAM_RETRY_ABANDONED);
         router_shadow_drop(r);
         return;

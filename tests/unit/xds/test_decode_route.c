@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/regex.h"
+#include "conf/retry.h"
 #include "xds/decode.h"
 #include "yaml.h"
 
@@ -104,6 +105,25 @@ static const struct {
     {"hash of filter state",
      ROUTE("match: {prefix: /}, route: {cluster: c, hash_policy: [{filter_state: {key: a}}]}"),
      AT_ROUTE "route.hash_policy[0].filter_state: not supported"},
+#define RETRY(fields) ROUTE("match: {prefix: /}, route: {cluster: c, retry_policy: {" fields "}}")
+    {"backoff without a base", RETRY("retry_back_off: {max_interval: 1s}"),
+     AT_ROUTE "route.retry_policy.retry_back_off.base_interval: required"},
+    {"backoff that shrinks", RETRY("retry_back_off: {base_interval: 2s, max_interval: 1s}"),
+     AT_ROUTE "route.retry_policy.retry_back_off.max_interval: must not be below base_interval"},
+    {"reset headers of nothing", RETRY("rate_limited_retry_back_off: {max_interval: 1s}"),
+     AT_ROUTE "route.retry_policy.rate_limited_retry_back_off.reset_headers: at least one is "
+              "required"},
+    {"retries of canaries",
+     RETRY("retry_host_predicate: [{name: a, typed_config: {'@type': "
+           "type.googleapis.com/google.protobuf.Empty}}]"),
+     AT_ROUTE "route.retry_policy.retry_host_predicate[0]: only previous_hosts is supported"},
+    {"bad header of a retry", RETRY("retriable_headers: [{name: 'a b'}]"),
+     AT_ROUTE "route.retry_policy.retriable_headers[0].name: not a header name: \"a b\""},
+    {"hedged requests", ROUTE("match: {prefix: /}, route: {cluster: c, hedge_policy: {}}"),
+     AT_ROUTE "route.hedge_policy: not supported"},
+    {"mirror to nowhere",
+     ROUTE("match: {prefix: /}, route: {cluster: c, request_mirror_policies: [{}]}"),
+     AT_ROUTE "route.request_mirror_policies[0]: either cluster or cluster_header is required"},
     {"negative timeout", ROUTE("match: {prefix: /}, route: {cluster: c, timeout: -1s}"),
      AT_ROUTE "route.timeout: negative duration"},
     {"host rewrite by a format", ROUTE("match: {prefix: /}, route: {cluster: c, host_rewrite: a}"),
@@ -228,6 +248,48 @@ static void test_action(void **state)
     conf_object_unref(rc);
 }
 
+static void test_retry(void **state)
+{
+    (void)state;
+    struct conf_route_config *rc = decode_good(
+        "{name: rc, virtual_hosts: [{name: v, domains: ['*'], include_request_attempt_count: true, "
+        "per_request_buffer_limit_bytes: 7, retry_policy: {retry_on: reset}, "
+        "request_mirror_policies: [{cluster: m, runtime_fraction: {default_value: {numerator: 5, "
+        "denominator: MILLION}}}], routes: [{match: {prefix: /}, route: {cluster: c, "
+        "max_stream_duration: {max_stream_duration: 3s, grpc_timeout_header_max: 0s}, "
+        "retry_policy: {retry_on: '5xx, cancelled,nonsense', num_retries: 4, per_try_timeout: 2s, "
+        "retriable_status_codes: [418], retriable_headers: [{name: a, safe_regex_match: {regex: "
+        "b}}], retry_back_off: {base_interval: 0.1s}, rate_limited_retry_back_off: {reset_headers: "
+        "[{name: X-Reset, format: UNIX_TIMESTAMP}]}, host_selection_retry_max_attempts: 5, "
+        "retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts}]}}}]}]}");
+    const struct conf_virtual_host *v = &rc->vhosts[0];
+    const struct conf_route *r = &v->routes[0];
+    const struct conf_retry_policy *p = r->retry;
+    assert_int_equal(p->on, CONF_RETRY_5XX | CONF_RETRY_GRPC_CANCELLED);
+    assert_int_equal(p->num_retries, 4);
+    assert_int_equal(p->per_try_timeout_ms, 2000);
+    assert_int_equal(p->codes[0], 418);
+    assert_non_null(p->headers[0].string.regex);
+    assert_int_equal(p->base_ms, 100);
+    assert_int_equal(p->max_ms, 1000);
+    assert_str(p->resets[0].name, "x-reset");
+    assert_true(p->resets[0].is_timestamp);
+    assert_int_equal(p->reset_max_ms, 300000);
+    assert_true(p->previous_hosts);
+    assert_int_equal(p->host_attempts, 5);
+    assert_int_equal(r->timeouts.stream_duration_ms, 3000);
+    assert_true(r->timeouts.has_grpc_header_max && !r->timeouts.has_grpc_max);
+    assert_true(v->include_attempts_in_request && !v->include_attempts_in_response);
+    assert_int_equal(v->request_kept_max, 7);
+    assert_int_equal(v->retry->on, CONF_RETRY_RESET);
+    assert_int_equal(v->retry->num_retries, 1);
+    assert_int_equal(v->retry->base_ms, 25);
+    assert_int_equal(v->mirrors.n, 1);
+    assert_int_equal(v->mirrors.v[0].numerator, 5);
+    assert_int_equal(v->mirrors.v[0].denominator, 1000000);
+    conf_object_unref(rc);
+}
+
 static void test_headers(void **state)
 {
     (void)state;
@@ -308,9 +370,13 @@ static void test_hash_is_of_the_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad),       cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_action),    cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_overrides), cmocka_unit_test(test_hash_is_of_the_bytes),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_action),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_retry),
+        cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_hash_is_of_the_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
