@@ -510,7 +510,7 @@ static void test_request_back_pressure(void **state)
 
 static bool has_big(void *client)
 {
-    return ((struct client *)client)->received.len > 4 << 20;
+    return ((struct client *)client)->received.len > 16 << 20;
 }
 
 static bool is_paused(void *arg)

@@ -58,8 +58,8 @@ static void answer(struct origin_conn *c, struct str path)
     c->origin->requests++;
     if (str_is(path, "/big")) {
         static char block[1 << 20];
-        buf_printf(&c->conn.out, "HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n", 4 << 20);
-        for (int i = 0; i < 4; i++)
+        buf_printf(&c->conn.out, "HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n", 16 << 20);
+        for (int i = 0; i < 16; i++)
             buf_add(&c->conn.out, block, sizeof(block));
         conn_flush(&c->conn);
     }

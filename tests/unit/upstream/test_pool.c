@@ -342,7 +342,7 @@ static void test_early_response(void **state)
 
 static bool has_all(void *probe)
 {
-    return ((struct probe *)probe)->received.len == 4 << 20;
+    return ((struct probe *)probe)->received.len == 16 << 20;
 }
 
 static void test_pause_of_the_response(void **state)
