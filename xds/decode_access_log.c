@@ -17,6 +17,11 @@ void decode_set_format_check(int (*check)(const char *format, struct error *err)
     check_format = check;
 }
 
+int decode_check_format(const char *format, struct error *err)
+{
+    return check_format ? check_format(format, err) : 0;
+}
+
 static int set_format(struct decode *d, const char *text, struct conf_access_log *log,
                       struct error *err)
 {

@@ -5,18 +5,30 @@
 
 /* ---- header operations ---- */
 
-/* Header values are substitution formats; only "%%" is understood. */
-static int unescape(struct decode *d, const char *value, struct str *text_r, struct error *err)
+static bool has_operator(const char *value)
+{
+    for (const char *s = value; *s; s++)
+        if (*s == '%' && *++s != '%')
+            return true;
+    return false;
+}
+
+/* Header values are substitution formats. One without operators is a text, with "%%" for "%". */
+static int set_value(struct decode *d, const char *value, struct conf_header_value_option *o,
+                     struct error *err)
 {
     char *p = arena_strdup(d->out, value);
     size_t n = 0;
+    o->is_format = has_operator(value);
+    if (o->is_format) {
+        o->value = str_of(p);
+        return decode_check_format(value, err) ? error_prefix(err, "value: ") : 0;
+    }
     for (const char *s = value; *s; s++) {
-        if (*s == '%' && *++s != '%')
-            return error_set(err, ERR_UNSUPPORTED, "value: format operators are not supported: %s",
-                             value);
+        s += *s == '%';
         p[n++] = *s;
     }
-    *text_r = (struct str){p, n};
+    o->value = (struct str){p, n};
     return 0;
 }
 
@@ -63,8 +75,9 @@ static int decode_option(struct decode *d, const Envoy__Config__Core__V3__Header
         o->value =
             (struct str){arena_strndup(d->out, (const char *)h->raw_value.data, h->raw_value.len),
                          h->raw_value.len};
-    else if (unescape(d, h->value, &o->value, err))
+    else if (set_value(d, h->value, o, err))
         return error_prefix(err, "header.");
+    o->keep_empty = m->keep_empty_value;
     if (has_control(o->value))
         return error_set(err, ERR_INVALID, "header.value: must not contain line ends or NUL");
     switch (m->append_action) {

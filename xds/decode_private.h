@@ -96,6 +96,8 @@ int decode_tls(struct decode *d, const Google__Protobuf__Any *any, bool is_serve
 void decode_count_noop(const char *name, const char *type);
 
 /* ---- decode_access_log.c ---- */
+/* By what decode_set_format_check gave. */
+int decode_check_format(const char *format, struct error *err);
 int decode_access_logs(struct decode *d, Envoy__Config__Accesslog__V3__AccessLog *const *logs,
                        size_t n, bool is_listener, struct conf_access_log **logs_r,
                        size_t *logs_n_r, struct error *err);

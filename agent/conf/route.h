@@ -78,6 +78,7 @@ enum conf_append_action {
 struct conf_header_value_option {
     struct str name, value;
     enum conf_append_action action;
+    bool is_format, keep_empty; /* value has operators (http/format.h); and may come out empty */
 };
 
 struct conf_header_ops {

@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "filters/access_log_format.h"
+#include "http/format.h"
 
 /* A file is written to by a double buffer: workers append under the file's lock (held for a
  * memcpy), the thread takes the filled buffer away and writes it. */
@@ -36,7 +36,7 @@ struct access_logs {
     struct access_log_writer *writer;
     struct {
         struct log_file *file;
-        struct log_format *format;
+        struct format *format;
     } * v;
     size_t n;
     struct sbuf line;
@@ -172,9 +172,9 @@ void access_log_writer_reopen(struct access_log_writer *w)
 
 int access_log_check_format(const char *format, struct error *err)
 {
-    struct log_format *f = NULL;
-    int rc = log_format_parse(format, &f, err);
-    log_format_destroy(&f);
+    struct format *f = NULL;
+    int rc = format_parse(format, &f, err);
+    format_destroy(&f);
     return rc;
 }
 
@@ -221,8 +221,8 @@ struct access_logs *access_logs_create(struct access_log_writer *w,
     a->v = mem_zalloc(n * sizeof(*a->v));
     for (size_t i = 0; i < n; i++) {
         a->v[i].file = get_file(w, &conf[i]);
-        if (log_format_parse(conf[i].format, &a->v[i].format, NULL))
-            log_format_parse(NULL, &a->v[i].format, NULL); /* formats are checked when decoded */
+        if (format_parse(conf[i].format, &a->v[i].format, NULL))
+            format_parse(NULL, &a->v[i].format, NULL); /* formats are checked when decoded */
     }
     return a;
 }
@@ -233,7 +233,7 @@ void access_logs_destroy(struct access_logs **logs)
     if (!a)
         return;
     for (size_t i = 0; i < a->n; i++)
-        log_format_destroy(&a->v[i].format);
+        format_destroy(&a->v[i].format);
     sbuf_fini(&a->line);
     mem_free(a->v);
     mem_free(a);
@@ -246,7 +246,7 @@ void access_logs_write(struct access_logs *a, const struct stream_info *info,
     for (size_t i = 0; a && i < a->n; i++) {
         struct log_file *f = a->v[i].file;
         a->line.n = 0;
-        log_format_print(a->v[i].format, info, s, &a->line);
+        format_print(a->v[i].format, info, s, &a->line);
         pthread_mutex_lock(&f->lock);
         bool fits = f->filled.n + a->line.n <= QUEUE_MAX;
         bool was_small = f->filled.n < FLUSH_SIZE;

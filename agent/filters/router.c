@@ -26,6 +26,7 @@ static void worker_fini(void *obj)
 {
     struct router_worker *w = obj;
     router_shadow_cancel_all(w);
+    router_forget_formats(w);
     if (w->has_stats) {
 #define X(name) stat_release(w->name);
         ROUTER_STAT_MAP(X)

@@ -204,9 +204,9 @@ static bool contains(const struct buf *b, const char *text)
     }
 
 static struct conf_header_value_option added[] = {
-    {STR("x-added"), STR("1"), CONF_APPEND_OR_ADD},
-    {STR("x-there"), STR("new"), CONF_OVERWRITE_OR_ADD},
-    {STR("x-old"), STR("new"), CONF_ADD_IF_ABSENT},
+    {.name = STR("x-added"), .value = STR("1"), .action = CONF_APPEND_OR_ADD},
+    {.name = STR("x-there"), .value = STR("new"), .action = CONF_OVERWRITE_OR_ADD},
+    {.name = STR("x-old"), .value = STR("new"), .action = CONF_ADD_IF_ABSENT},
 };
 static struct str removed[] = {STR("x-bad")};
 

@@ -1,4 +1,4 @@
-#include "filters/access_log_format.h"
+#include "http/format.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -25,7 +25,7 @@ struct item {
     size_t length_max; /* 0: whole */
 };
 
-struct log_format {
+struct format {
     struct item *items;
     size_t n, cap;
 };
@@ -229,7 +229,7 @@ static const struct {
 
 /* ---- parsing ---- */
 
-static struct item *add_item(struct log_format *f)
+static struct item *add_item(struct format *f)
 {
     mem_grow((void **)&f->items, &f->cap, f->n + 1, sizeof(*f->items));
     f->items[f->n] = (struct item){0};
@@ -275,7 +275,7 @@ static int set_operator(struct item *it, struct str name, struct str arg, struct
 }
 
 /* text stands on '%'. Returns the bytes used, or a negative code. */
-static ptrdiff_t parse_operator(struct log_format *f, const char *text, size_t position,
+static ptrdiff_t parse_operator(struct format *f, const char *text, size_t position,
                                 struct error *err)
 {
     const char *p = text + 1;
@@ -310,9 +310,9 @@ static ptrdiff_t parse_operator(struct log_format *f, const char *text, size_t p
     return rc ? rc : p + 1 - text;
 }
 
-int log_format_parse(const char *text, struct log_format **f_r, struct error *err)
+int format_parse(const char *text, struct format **f_r, struct error *err)
 {
-    struct log_format *f = MEM_NEW(struct log_format);
+    struct format *f = MEM_NEW(struct format);
     struct sbuf literal = {0};
     if (!text)
         text = default_text;
@@ -327,7 +327,7 @@ int log_format_parse(const char *text, struct log_format **f_r, struct error *er
         ptrdiff_t used = parse_operator(f, p, (size_t)(p - text), err);
         if (used < 0) {
             sbuf_fini(&literal);
-            log_format_destroy(&f);
+            format_destroy(&f);
             return (int)used;
         }
         p += used;
@@ -338,9 +338,9 @@ int log_format_parse(const char *text, struct log_format **f_r, struct error *er
     return 0;
 }
 
-void log_format_destroy(struct log_format **format)
+void format_destroy(struct format **format)
 {
-    struct log_format *f = *format;
+    struct format *f = *format;
     if (!f)
         return;
     for (size_t i = 0; i < f->n; i++) {
@@ -352,8 +352,8 @@ void log_format_destroy(struct log_format **format)
     *format = NULL;
 }
 
-void log_format_print(const struct log_format *f, const struct stream_info *info,
-                      const struct stream *s, struct sbuf *out)
+static void print(const struct format *f, const struct stream_info *info, const struct stream *s,
+                  const char *absent, struct sbuf *out)
 {
     for (size_t i = 0; i < f->n; i++) {
         const struct item *it = &f->items[i];
@@ -363,10 +363,22 @@ void log_format_print(const struct log_format *f, const struct stream_info *info
             continue;
         }
         if (!it->print(it, info, s, out))
-            sbuf_addc(out, '-');
+            sbuf_addz(out, absent);
         if (it->length_max && out->n - from > it->length_max) {
             out->n = from + it->length_max;
             out->p[out->n] = 0;
         }
     }
+}
+
+void format_print(const struct format *f, const struct stream_info *info, const struct stream *s,
+                  struct sbuf *out)
+{
+    print(f, info, s, "-", out);
+}
+
+void format_print_value(const struct format *f, const struct stream_info *info,
+                        const struct stream *s, struct sbuf *out)
+{
+    print(f, info, s, "", out);
 }
