@@ -99,6 +99,20 @@ static int add_listener(struct bootstrap *b, const Envoy__Config__Listener__V3__
     return 0;
 }
 
+static int add_secret(struct bootstrap *b,
+                      const Envoy__Extensions__TransportSockets__Tls__V3__Secret *m,
+                      const struct pb_unknown *unknown, struct error *err)
+{
+    if (!*m->name)
+        return error_set(err, ERR_INVALID, "name: must not be empty");
+    for (size_t i = 0; i < b->secrets_n; i++)
+        if (strcmp(b->secrets[i]->object.name, m->name) == 0)
+            return error_set(err, ERR_DUPLICATE, "name: duplicate secret '%s'", m->name);
+    int rc = decode_secret(bootstrap_pack(b, &m->base), unknown, &b->secrets[b->secrets_n], err);
+    b->secrets_n += !rc;
+    return rc;
+}
+
 static int set_static(struct bootstrap *b, const bootstrap_msg *m, const struct pb_unknown *unknown,
                       struct error *err)
 {
@@ -107,6 +121,10 @@ static int set_static(struct bootstrap *b, const bootstrap_msg *m, const struct 
         return 0;
     b->clusters = arena_zalloc(&b->arena, (s->n_clusters + 1) * sizeof(*b->clusters));
     b->listeners = arena_zalloc(&b->arena, (s->n_listeners + 1) * sizeof(*b->listeners));
+    b->secrets = arena_zalloc(&b->arena, (s->n_secrets + 1) * sizeof(struct conf_secret *));
+    for (size_t i = 0; i < s->n_secrets; i++)
+        if (add_secret(b, s->secrets[i], unknown, err))
+            return error_prefix(err, "static_resources.secrets[%zu].", i);
     for (size_t i = 0; i < s->n_clusters; i++)
         if (add_cluster(b, s->clusters[i], unknown, err))
             return error_prefix(err, "static_resources.clusters[%zu].", i);
@@ -203,6 +221,8 @@ void bootstrap_destroy(struct bootstrap **bp)
         conf_object_unref(b->listeners[i].listener);
     for (size_t i = 0; i < b->clusters_n; i++)
         conf_object_unref(b->clusters[i].cluster);
+    for (size_t i = 0; i < b->secrets_n; i++)
+        conf_object_unref(b->secrets[i]);
     arena_fini(&b->arena);
     mem_free(b);
     *bp = NULL;

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "conf/cluster.h"
 #include "conf/listener.h"
+#include "conf/secret.h"
 #include "conf/overload.h"
 #include "conf/source.h"
 #include "net/addr.h"
@@ -63,6 +64,8 @@ struct bootstrap {
     size_t listeners_n;
     struct bootstrap_cluster *clusters;
     size_t clusters_n;
+    struct conf_secret **secrets; /* owned references */
+    size_t secrets_n;
 
     struct xds_server ads; /* api XDS_API_NONE: none */
     struct bootstrap_source lds, cds;

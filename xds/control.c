@@ -343,6 +343,9 @@ int control_start(struct control *c, struct error *err)
     if (sources_create(c->loop, boot, &ops, &c->sources, err))
         return -(int)err->code;
     struct batch *b = batch_create(c, XDS_LDS, 0, 0);
+    for (size_t i = 0; i < boot->secrets_n; i++)
+        snapshot_set_secret(c->o.ops.edit(c->o.ops.arg), boot->secrets[i]->object.name,
+                            boot->secrets[i]);
     for (size_t i = 0; i < boot->clusters_n; i++) {
         const struct xds_resource r = {.name = boot->clusters[i].cluster->object.name,
                                        .version = "",

@@ -19,10 +19,24 @@ static int check_choices(const hcm_msg *m, struct error *err)
 {
     if (m->codec_type != HCM(CODEC_TYPE__AUTO) && m->codec_type != HCM(CODEC_TYPE__HTTP1))
         return error_set(err, ERR_UNSUPPORTED, "codec_type: only AUTO and HTTP1 are supported");
-    /* Without client certificates all other choices come to the same: the header is dropped. */
-    if (m->forward_client_cert_details == HCM(FORWARD_CLIENT_CERT_DETAILS__ALWAYS_FORWARD_ONLY))
-        return error_set(err, ERR_UNSUPPORTED,
-                         "forward_client_cert_details: ALWAYS_FORWARD_ONLY is not supported");
+    return 0;
+}
+
+static int set_xfcc(const hcm_msg *m, struct conf_hcm *h, struct error *err)
+{
+    static const enum conf_xfcc modes[] = {CONF_XFCC_SANITIZE, CONF_XFCC_FORWARD, CONF_XFCC_APPEND,
+                                           CONF_XFCC_SET, CONF_XFCC_ALWAYS_FORWARD};
+    unsigned mode = (unsigned)m->forward_client_cert_details;
+    if (mode >= ARRAY_LEN(modes))
+        return error_set(err, ERR_INVALID, "forward_client_cert_details: unknown value %u", mode);
+    h->xfcc = modes[mode];
+    if (m->set_current_client_cert_details) {
+        h->xfcc_subject = pb_bool(m->set_current_client_cert_details->subject, false);
+        h->xfcc_cert = m->set_current_client_cert_details->cert;
+        h->xfcc_chain = m->set_current_client_cert_details->chain;
+        h->xfcc_uri = m->set_current_client_cert_details->uri;
+        h->xfcc_dns = m->set_current_client_cert_details->dns;
+    }
     return 0;
 }
 
@@ -159,6 +173,8 @@ int decode_hcm(struct decode *d, const ProtobufCMessage *msg, struct conf_net_fi
     h->stat_prefix = decode_text(d, m->stat_prefix);
     set_http1(d, m->http_protocol_options, h);
     int rc = check_choices(m, err);
+    if (!rc)
+        rc = set_xfcc(m, h, err);
     if (!rc)
         rc = set_headers(d, m, h, err);
     if (!rc && set_common(m->common_http_protocol_options, h, err))

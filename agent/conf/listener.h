@@ -91,6 +91,15 @@ struct conf_detection {
     unsigned reject_status; /* without an address; 0: go on */
 };
 
+/* forward_client_cert_details */
+enum conf_xfcc {
+    CONF_XFCC_SANITIZE,
+    CONF_XFCC_FORWARD,
+    CONF_XFCC_APPEND,
+    CONF_XFCC_SET,
+    CONF_XFCC_ALWAYS_FORWARD,
+};
+
 enum conf_server_header { CONF_SERVER_OVERWRITE, CONF_SERVER_APPEND_IF_ABSENT, CONF_SERVER_PASS };
 
 struct conf_hcm {
@@ -105,6 +114,8 @@ struct conf_hcm {
     size_t access_logs_n;
     const char *server_name; /* default "envoy" */
     enum conf_server_header server_header;
+    enum conf_xfcc xfcc;
+    bool xfcc_cert, xfcc_chain, xfcc_subject, xfcc_uri, xfcc_dns; /* set_current_client_... */
     bool use_remote_address, skip_xff_append, generate_request_id, preserve_external_request_id;
     bool always_set_request_id_in_response, accept_http_10, proxy_100_continue;
     bool normalize_path, merge_slashes;

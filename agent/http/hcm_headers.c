@@ -8,6 +8,7 @@
 #include "base/crypto.h"
 #include "http/hcm_private.h"
 #include "http/uri.h"
+#include "http/xfcc.h"
 
 static void remove_hop_by_hop(struct headers *h)
 {
@@ -180,8 +181,7 @@ struct hcm_verdict hcm_request_headers(struct stream *s)
     keep_te_trailers(h);
     check_referer(h);
     headers_remove_id(h, HDR_X_ENVOY_INTERNAL);
-    /* SANITIZE, Envoy's default: without TLS every certificate in a header is a claim. */
-    headers_remove(h, STR("x-forwarded-client-cert"));
+    xfcc_apply(s);
     v = hcm_set_address(s, &is_edge);
     if (v.status)
         return v;

@@ -270,6 +270,8 @@ static void destroy(void *state)
     SSL_free(t->ssl);
     tls_context_unref(t->ctx);
     tls_stats_unref(t->stats);
+    mem_free(*t->cached);
+    mem_free(t->cached);
     mem_free(t->failure);
     mem_free(t->sni);
     mem_free(t);
@@ -291,6 +293,7 @@ static const struct conn_transport tls_transport = {
 static struct conn_tls *start(struct conn *c, struct tls_context *ctx, struct tls_stats *stats)
 {
     struct conn_tls *t = MEM_NEW(struct conn_tls);
+    t->cached = MEM_NEW(char *);
     t->ctx = tls_context_ref(ctx);
     t->stats = tls_stats_ref(stats);
     t->ssl = SSL_new(ctx->ssl_ctx);
@@ -323,6 +326,7 @@ void conn_tls_connect(struct conn *c, struct tls_context *ctx, struct tls_stats 
 void conn_tls_refuse(struct conn *c, const char *why)
 {
     struct conn_tls *t = MEM_NEW(struct conn_tls);
+    t->cached = MEM_NEW(char *);
     t->is_refused = true;
     t->failure = mem_strdup(why);
     c->transport = &tls_transport;

@@ -244,3 +244,14 @@ const char *tls_info_sni(const struct conn_tls *tls)
 {
     return tls && tls->sni ? tls->sni : "";
 }
+
+const char *tls_info_cached(const struct conn_tls *tls)
+{
+    return *tls->cached;
+}
+
+const char *tls_info_cache(const struct conn_tls *tls, char *text)
+{
+    mem_free(*tls->cached);
+    return *tls->cached = text;
+}

@@ -45,4 +45,8 @@ bool tls_info_validity(const struct conn_tls *tls, time_t *from_r, time_t *to_r)
 void tls_info_each_san(const struct conn_tls *tls, enum tls_san_type type, bool is_local,
                        void (*fn)(void *arg, struct str name), void *arg);
 
+/* A text that is made once per connection and kept with it; NULL: not yet. text is taken. */
+const char *tls_info_cached(const struct conn_tls *tls);
+const char *tls_info_cache(const struct conn_tls *tls, char *text);
+
 #endif

@@ -97,6 +97,7 @@ struct conn_tls {
     struct tls_context *ctx;        /* own reference */
     struct tls_stats *stats;        /* own reference */
     struct tls_sessions **sessions; /* clients */
+    char **cached;                  /* a text of tls_info_cache */
     char *failure;                  /* NULL: none */
     char *sni;                      /* sent, or received in lower case; NULL */
     bool is_done, is_broken, is_verified, is_refused;
