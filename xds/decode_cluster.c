@@ -161,27 +161,36 @@ static int set_original_dst(const cluster_msg *m, struct conf_cluster *c, struct
 
 /* ---- limits and protocols ---- */
 
+static void set_threshold(const Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds *t,
+                          struct conf_limits *l)
+{
+    l->max_connections = pb_u32(t->max_connections, LIMIT_DEFAULT);
+    l->max_pending_requests = pb_u32(t->max_pending_requests, LIMIT_DEFAULT);
+    l->max_requests = pb_u32(t->max_requests, LIMIT_DEFAULT);
+    l->max_retries = pb_u32(t->max_retries, RETRIES_DEFAULT);
+    l->track_remaining = t->track_remaining;
+    if (!t->retry_budget)
+        return;
+    l->has_retry_budget = true;
+    l->retry_budget_percent =
+        t->retry_budget->budget_percent ? t->retry_budget->budget_percent->value : 20;
+    l->min_retry_concurrency = pb_u32(t->retry_budget->min_retry_concurrency, RETRIES_DEFAULT);
+}
+
 static void set_limits(const cluster_msg *m, struct conf_cluster *c)
 {
-    c->max_connections = c->max_pending_requests = c->max_requests = LIMIT_DEFAULT;
-    c->max_retries = RETRIES_DEFAULT;
+    for (int i = 0; i < CONF_PRIORITIES; i++)
+        c->limits[i] = (struct conf_limits){.max_connections = LIMIT_DEFAULT,
+                                            .max_pending_requests = LIMIT_DEFAULT,
+                                            .max_requests = LIMIT_DEFAULT,
+                                            .max_retries = RETRIES_DEFAULT};
     c->buffer_limit = pb_u32(m->per_connection_buffer_limit_bytes, BUFFER_LIMIT);
     c->max_requests_per_connection = pb_u32(m->max_requests_per_connection, 0);
     for (size_t i = 0; m->circuit_breakers && i < m->circuit_breakers->n_thresholds; i++) {
         const Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds *t =
             m->circuit_breakers->thresholds[i];
-        if (t->priority != ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__DEFAULT)
-            continue;
-        c->max_connections = pb_u32(t->max_connections, LIMIT_DEFAULT);
-        c->max_pending_requests = pb_u32(t->max_pending_requests, LIMIT_DEFAULT);
-        c->max_requests = pb_u32(t->max_requests, LIMIT_DEFAULT);
-        c->max_retries = pb_u32(t->max_retries, RETRIES_DEFAULT);
-        if (!t->retry_budget)
-            continue;
-        c->has_retry_budget = true;
-        c->retry_budget_percent =
-            t->retry_budget->budget_percent ? t->retry_budget->budget_percent->value : 20;
-        c->min_retry_concurrency = pb_u32(t->retry_budget->min_retry_concurrency, RETRIES_DEFAULT);
+        set_threshold(t,
+                      &c->limits[t->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH]);
     }
 }
 

@@ -63,6 +63,17 @@ struct conf_transport {
     size_t match_n;
 };
 
+/* Circuit breakers of requests of one priority. */
+enum conf_priority { CONF_PRIORITY_DEFAULT, CONF_PRIORITY_HIGH, CONF_PRIORITIES };
+
+struct conf_limits {
+    uint32_t max_connections, max_pending_requests, max_requests, max_retries;
+    bool has_retry_budget; /* in place of max_retries */
+    double retry_budget_percent;
+    uint32_t min_retry_concurrency;
+    bool track_remaining;
+};
+
 struct conf_cluster {
     struct conf_object object;
     enum conf_cluster_type type;
@@ -73,11 +84,7 @@ struct conf_cluster {
     struct conf_source eds_source;
     struct conf_endpoints
         *inline_endpoints; /* load_assignment of static and DNS clusters, or NULL */
-    uint32_t max_connections, max_pending_requests, max_requests; /* thresholds, DEFAULT priority */
-    uint32_t max_retries;
-    bool has_retry_budget; /* in place of max_retries */
-    double retry_budget_percent;
-    uint32_t min_retry_concurrency;
+    struct conf_limits limits[CONF_PRIORITIES];
     uint32_t dns_refresh_ms; /* default 5000 */
     enum {
         CONF_DNS_AUTO,

@@ -8,6 +8,11 @@ static struct router_stream *of_request(struct upstream_request *up)
     return container_of(up, struct router_stream, up);
 }
 
+static enum conf_priority priority_of(const struct router_stream *r)
+{
+    return r->choice.route->is_high_priority ? CONF_PRIORITY_HIGH : CONF_PRIORITY_DEFAULT;
+}
+
 static void pause_request(struct router_stream *r, bool pause)
 {
     if (r->is_read_disabled == pause)
@@ -21,7 +26,7 @@ static void pause_request(struct router_stream *r, bool pause)
 static void release_retry(struct router_stream *r)
 {
     if (r->holds_retry)
-        upstream_retry_end(r->cluster);
+        upstream_retry_end(r->cluster, priority_of(r));
     r->holds_retry = false;
 }
 
@@ -82,7 +87,7 @@ static enum outcome decide(struct router_stream *r, bool is_wanted, const struct
         return RETRY_LIMIT;
     }
     r->retry.left--;
-    if (!upstream_retry_begin(r->cluster))
+    if (!upstream_retry_begin(r->cluster, priority_of(r)))
         return RETRY_OVERFLOW;
     r->holds_retry = true;
     struct retry_delay d =
@@ -408,6 +413,7 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
     remember(r, host);
     set_attempt_headers(r);
     r->up.ops = &request_ops;
+    r->up.priority = priority_of(r);
     r->has_up = true;
     if (r->req_end)
         start_timers(r);

@@ -54,14 +54,38 @@ static void print_host(struct sbuf *out, const char *cluster, const struct host 
     sbuf_printf(out, "%s::%s::priority::%u\n", cluster, text, h->priority);
 }
 
+static void print_limits(struct sbuf *out, const char *name, const char *priority,
+                         const struct conf_limits *l)
+{
+    sbuf_printf(out, "%s::%s::max_connections::%u\n", name, priority, l->max_connections);
+    sbuf_printf(out, "%s::%s::max_pending_requests::%u\n", name, priority, l->max_pending_requests);
+    sbuf_printf(out, "%s::%s::max_requests::%u\n", name, priority, l->max_requests);
+    sbuf_printf(out, "%s::%s::max_retries::%u\n", name, priority, l->max_retries);
+}
+
+static json_t *limits_json(const struct conf_cluster *c)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < CONF_PRIORITIES; i++) {
+        const struct conf_limits *l = &c->limits[i];
+        json_t *json = json_object();
+        if (i == CONF_PRIORITY_HIGH)
+            json_object_set_new(json, "priority", json_string("HIGH"));
+        json_object_set_new(json, "max_connections", json_integer(l->max_connections));
+        json_object_set_new(json, "max_pending_requests", json_integer(l->max_pending_requests));
+        json_object_set_new(json, "max_requests", json_integer(l->max_requests));
+        json_object_set_new(json, "max_retries", json_integer(l->max_retries));
+        json_array_append_new(list, json);
+    }
+    return list;
+}
+
 static void print_cluster(struct sbuf *out, const struct conf_cluster *c, const struct host_list *l)
 {
     const char *name = c->object.name;
     sbuf_printf(out, "%s::observability_name::%s\n", name, name);
-    sbuf_printf(out, "%s::default_priority::max_connections::%u\n", name, c->max_connections);
-    sbuf_printf(out, "%s::default_priority::max_pending_requests::%u\n", name,
-                c->max_pending_requests);
-    sbuf_printf(out, "%s::default_priority::max_requests::%u\n", name, c->max_requests);
+    print_limits(out, name, "default_priority", &c->limits[CONF_PRIORITY_DEFAULT]);
+    print_limits(out, name, "high_priority", &c->limits[CONF_PRIORITY_HIGH]);
     sbuf_printf(out, "%s::added_via_api::%s\n", name, c->is_static ? "false" : "true");
     if (c->type == CONF_CLUSTER_EDS)
         sbuf_printf(out, "%s::eds_service_name::%s\n", name, c->eds_name);
@@ -135,11 +159,7 @@ static json_t *cluster_json(const struct conf_cluster *c, const struct host_list
     if (l->n)
         json_object_set(json, "host_statuses", hosts);
     json_decref(hosts);
-    json_object_set_new(json, "circuit_breakers",
-                        json_pack("{s:[{s:I s:I s:I}]}", "thresholds", "max_connections",
-                                  (json_int_t)c->max_connections, "max_pending_requests",
-                                  (json_int_t)c->max_pending_requests, "max_requests",
-                                  (json_int_t)c->max_requests));
+    json_object_set_new(json, "circuit_breakers", json_pack("{s:o}", "thresholds", limits_json(c)));
     json_object_set_new(json, "observability_name", json_string(c->object.name));
     if (c->type == CONF_CLUSTER_EDS)
         json_object_set_new(json, "eds_service_name", json_string(c->eds_name));

@@ -141,18 +141,6 @@ static bool is_original_dst(const struct upstream_cluster *c)
     return cluster_conf(c)->type == CONF_CLUSTER_ORIGINAL_DST;
 }
 
-static stat_id define_open(const struct upstream_cluster *c, const char *name)
-{
-    return stat_define(STAT_GAUGE, "%scircuit_breakers.default.%s", c->stats.prefix, name);
-}
-
-static void release_open(struct breaker *b)
-{
-    if (b->is_open) /* with a limit of 0 */
-        stat_add(b->open_gauge, -1);
-    stat_release(b->open_gauge);
-}
-
 struct upstream_cluster *cluster_create(struct upstreams *u, struct conf_cluster_entry *e)
 {
     struct upstream_cluster *c = MEM_NEW(struct upstream_cluster);
@@ -164,10 +152,7 @@ struct upstream_cluster *cluster_create(struct upstreams *u, struct conf_cluster
     crypto_random(&c->lb.random.state, sizeof(c->lb.random.state));
     loop_timer_init(&c->cleanup_timer, u->loop, lb_original_dst_on_timer);
     cluster_stats_init(&c->stats, c->name);
-    c->connections.open_gauge = define_open(c, "cx_open");
-    c->pending.open_gauge = define_open(c, "rq_pending_open");
-    c->requests.open_gauge = define_open(c, "rq_open");
-    c->retries.open_gauge = define_open(c, "rq_retry_open");
+    breakers_init(c);
     transports_update(c);
     if (!is_original_dst(c))
         update_hosts(c, e->endpoints);
@@ -216,10 +201,7 @@ void cluster_unref(struct upstream_cluster *c)
     lb_fini(&c->lb);
     mem_free(c->hosts);
     hash_fini(&c->original_dst);
-    release_open(&c->connections);
-    release_open(&c->pending);
-    release_open(&c->requests);
-    release_open(&c->retries);
+    breakers_fini(c);
     transports_destroy(c);
     cluster_stats_fini(&c->stats);
     conf_object_unref(c->entry);

@@ -264,7 +264,7 @@ static void count_close(struct h1_client *c, bool with_request)
 {
     struct cluster_stats *s = &c->host->cluster->stats;
     bool is_local = c->conn.cause == CONN_CLOSED_LOCAL;
-    breaker_remove(&c->host->cluster->connections, cluster_conf(c->host->cluster)->max_connections);
+    breaker_remove(c->host->cluster, c->priority, BREAKER_CONNECTIONS);
     c->host->stats.cx_active--;
     stat_add(s->upstream_cx_active, -1);
     stat_inc(s->upstream_cx_destroy);
@@ -352,12 +352,13 @@ static void run_task(struct loop_task *t)
         handle_input(c);
 }
 
-void h1_client_open(struct upstream_host *h)
+void h1_client_open(struct upstream_host *h, unsigned priority)
 {
     struct upstream_cluster *cluster = h->cluster;
     const struct conf_cluster *conf = cluster_conf(cluster);
     struct h1_client *c = MEM_NEW(struct h1_client);
     c->host = host_ref(h);
+    c->priority = priority;
     c->task.run = run_task;
     c->start_us = loop_now_us(cluster->loop);
     h1_parse_init(&c->parser, H1_RESPONSE);

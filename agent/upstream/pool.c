@@ -11,15 +11,14 @@ void pool_init(struct pool *p)
     list_init(&p->pending);
 }
 
-bool cluster_take_connection(struct upstream_cluster *c, bool always)
+bool cluster_take_connection(struct upstream_cluster *c, unsigned priority, bool always)
 {
-    uint32_t max = cluster_conf(c)->max_connections;
-    if (c->connections.n >= max) {
+    if (breaker_is_open(c, priority, BREAKER_CONNECTIONS)) {
         stat_inc(c->stats.upstream_cx_overflow);
         if (!always)
             return false;
     }
-    breaker_add(&c->connections, max);
+    breaker_add(c, priority, BREAKER_CONNECTIONS);
     stat_inc(c->stats.upstream_cx_total);
     stat_add(c->stats.upstream_cx_active, 1);
     return true;
@@ -40,9 +39,11 @@ void pool_refill(struct upstream_host *h)
     struct pool *p = &h->pool;
     while (p->connecting_n < p->pending_n) {
         bool is_first = list_is_empty(&p->idle) && list_is_empty(&p->busy);
-        if (!cluster_take_connection(h->cluster, is_first))
+        unsigned priority =
+            p->connecting_n < p->pending_high_n ? CONF_PRIORITY_HIGH : CONF_PRIORITY_DEFAULT;
+        if (!cluster_take_connection(h->cluster, priority, is_first))
             return;
-        h1_client_open(h);
+        h1_client_open(h, priority);
     }
 }
 
@@ -50,16 +51,28 @@ static void unqueue(struct upstream_request *r)
 {
     list_del(&r->node);
     r->host->pool.pending_n--;
-    breaker_remove(&r->cluster->pending, cluster_conf(r->cluster)->max_pending_requests);
+    r->host->pool.pending_high_n -= r->priority == CONF_PRIORITY_HIGH;
+    breaker_remove(r->cluster, r->priority, BREAKER_PENDING);
     stat_add(r->cluster->stats.upstream_rq_pending_active, -1);
+}
+
+/* What the request is put in front of: high priority goes before the rest. */
+static struct list *find_place(struct pool *p, enum conf_priority priority)
+{
+    if (priority == CONF_PRIORITY_HIGH && p->pending_high_n < p->pending_n)
+        list_for_each (it, &p->pending)
+            if (container_of(it, struct upstream_request, node)->priority != priority)
+                return it;
+    return &p->pending;
 }
 
 static void queue(struct upstream_request *r)
 {
     r->state = UPSTREAM_REQUEST_PENDING;
-    list_add_tail(&r->host->pool.pending, &r->node);
+    list_add_tail(find_place(&r->host->pool, r->priority), &r->node);
     r->host->pool.pending_n++;
-    breaker_add(&r->cluster->pending, cluster_conf(r->cluster)->max_pending_requests);
+    r->host->pool.pending_high_n += r->priority == CONF_PRIORITY_HIGH;
+    breaker_add(r->cluster, r->priority, BREAKER_PENDING);
     stat_inc(r->cluster->stats.upstream_rq_pending_total);
     stat_add(r->cluster->stats.upstream_rq_pending_active, 1);
 }
@@ -88,7 +101,7 @@ static void attach(struct h1_client *c, struct upstream_request *r)
     r->client = c;
     r->local = &c->conn.local;
     r->is_ready = true;
-    breaker_add(&cluster->requests, cluster_conf(cluster)->max_requests);
+    breaker_add(cluster, r->priority, BREAKER_REQUESTS);
     stat_inc(cluster->stats.upstream_rq_total);
     stat_add(cluster->stats.upstream_rq_active, 1);
     h->stats.rq_total++;
@@ -101,7 +114,6 @@ static void attach(struct h1_client *c, struct upstream_request *r)
 void upstream_request_start(struct upstream_request *r, struct upstream_cluster *c,
                             struct upstream_host *host)
 {
-    const struct conf_cluster *conf = cluster_conf(c);
     r->cluster = c;
     r->host = host;
     list_init(&r->node);
@@ -110,14 +122,14 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
         refuse(r, UPSTREAM_RESET_PROTOCOL, refusal);
         return;
     }
-    if (c->requests.n >= conf->max_requests) {
+    if (breaker_is_open(c, r->priority, BREAKER_REQUESTS)) {
         overflow(r);
         return;
     }
     struct h1_client *client = first_client(&host->pool.idle);
     if (client) {
         attach(client, r);
-    } else if (c->pending.n >= conf->max_pending_requests) {
+    } else if (breaker_is_open(c, r->priority, BREAKER_PENDING)) {
         overflow(r);
     } else {
         queue(r);
@@ -179,7 +191,7 @@ void pool_connect_failed(struct h1_client *c, enum upstream_reset why, const cha
 static void release_active(struct upstream_request *r)
 {
     struct h1_client *c = r->client;
-    breaker_remove(&r->cluster->requests, cluster_conf(r->cluster)->max_requests);
+    breaker_remove(r->cluster, r->priority, BREAKER_REQUESTS);
     stat_add(r->cluster->stats.upstream_rq_active, -1);
     r->host->stats.rq_active--;
     r->client = NULL;

@@ -18,7 +18,7 @@ static void on_connected(struct conn *conn)
 static void count_close(struct upstream_tcp *u)
 {
     struct cluster_stats *s = &u->cluster->stats;
-    breaker_remove(&u->cluster->connections, cluster_conf(u->cluster)->max_connections);
+    breaker_remove(u->cluster, CONF_PRIORITY_DEFAULT, BREAKER_CONNECTIONS);
     u->host->stats.cx_active--;
     stat_add(s->upstream_cx_active, -1);
     stat_inc(s->upstream_cx_destroy);
@@ -66,7 +66,7 @@ int upstream_connect(struct upstream_tcp *u, struct upstream_cluster *c, struct 
         upstream_host_unref(host);
         return -ERR_UNSUPPORTED;
     }
-    if (!cluster_take_connection(c, false)) {
+    if (!cluster_take_connection(c, CONF_PRIORITY_DEFAULT, false)) {
         upstream_host_unref(host);
         return -ERR_LIMIT;
     }

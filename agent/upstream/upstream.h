@@ -93,6 +93,7 @@ struct upstream_request {
     struct upstream_cluster *cluster; /* lives as long as host */
     struct upstream_host *host;       /* own reference */
     const struct addr *local;         /* of the connection, once ready */
+    enum conf_priority priority;      /* set before the start; default otherwise */
     bool is_ready;                    /* on_ready was called */
     bool is_done;                     /* the response is complete */
     bool request_complete;            /* its end was handed over */
@@ -131,8 +132,8 @@ void upstream_count_timeout(struct upstream_cluster *c, struct upstream_host *h)
 /* ---- retries ---- */
 /* Counts a retry under way, against max_retries or the budget. False: no more of them now (and
  * counts that). The cluster has to be kept meanwhile, by a reference to a host. */
-bool upstream_retry_begin(struct upstream_cluster *c);
-void upstream_retry_end(struct upstream_cluster *c);
+bool upstream_retry_begin(struct upstream_cluster *c, enum conf_priority priority);
+void upstream_retry_end(struct upstream_cluster *c, enum conf_priority priority);
 
 enum upstream_retry_event {
     UPSTREAM_RETRY_SUCCESS,

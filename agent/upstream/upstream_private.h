@@ -107,18 +107,30 @@ struct pool {
     struct list busy;    /* connecting ones too */
     struct list pending; /* requests that wait, oldest first */
     unsigned pending_n, connecting_n;
+    unsigned pending_high_n; /* of them, of high priority: they stand first */
 };
 
-/* A circuit breaker of the cluster's default priority. It counts what this worker has; Envoy
- * counts across workers. Its gauge tells on how many workers it is open. */
+/* ---- breaker.c ---- */
+enum breaker_kind {
+    BREAKER_CONNECTIONS,
+    BREAKER_PENDING,
+    BREAKER_REQUESTS,
+    BREAKER_RETRIES,
+    BREAKER_KINDS
+};
+
+/* Its gauge tells on how many workers it is open. */
 struct breaker {
-    uint64_t n;
+    uint64_t n, remaining;
     bool is_open;
-    stat_id open_gauge;
+    stat_id open_gauge, remaining_gauge; /* remaining: 0 unless track_remaining */
 };
 
-void breaker_add(struct breaker *b, uint32_t max);
-void breaker_remove(struct breaker *b, uint32_t max);
+void breakers_init(struct upstream_cluster *c);
+void breakers_fini(struct upstream_cluster *c);
+bool breaker_is_open(const struct upstream_cluster *c, unsigned priority, enum breaker_kind kind);
+void breaker_add(struct upstream_cluster *c, unsigned priority, enum breaker_kind kind);
+void breaker_remove(struct upstream_cluster *c, unsigned priority, enum breaker_kind kind);
 
 struct upstream_cluster {
     unsigned refs;
@@ -134,7 +146,7 @@ struct upstream_cluster {
     struct hash original_dst;        /* address -> struct upstream_host * of hosts */
     struct loop_timer cleanup_timer; /* ORIGINAL_DST: unused hosts */
     struct transports *transports;   /* NULL: all plaintext */
-    struct breaker connections, pending, requests, retries;
+    struct breaker breakers[CONF_PRIORITIES][BREAKER_KINDS];
     struct cluster_stats stats;
 };
 
@@ -193,7 +205,7 @@ void pool_refill(struct upstream_host *h);
 /* r loses its connection; its owner is told by the caller and finishes it. */
 void upstream_request_detach(struct upstream_request *r);
 /* Counts a connection of the cluster, within max_connections or with `always`. */
-bool cluster_take_connection(struct upstream_cluster *c, bool always);
+bool cluster_take_connection(struct upstream_cluster *c, unsigned priority, bool always);
 
 /* ---- h1_client.c ---- */
 enum h1_client_state { H1_CLIENT_CONNECTING, H1_CLIENT_IDLE, H1_CLIENT_BUSY, H1_CLIENT_CLOSED };
@@ -210,6 +222,7 @@ struct h1_client {
     uint64_t start_us, rx_counted, tx_counted;
     uint64_t length_left; /* of a request body with content-length */
     unsigned requests_n, interim_n;
+    unsigned priority; /* whose limit it counts against */
     bool is_chunked, has_length;
     bool head_sent;
     bool must_close; /* serves no further request */
@@ -221,7 +234,7 @@ struct h1_client {
 };
 
 /* Opens a connection; it joins the pool's busy list. */
-void h1_client_open(struct upstream_host *h);
+void h1_client_open(struct upstream_host *h, unsigned priority);
 /* r gets the connection; calls on_ready. */
 void h1_client_attach(struct h1_client *c, struct upstream_request *r);
 /* Takes the request away; true when the connection can serve another one. */

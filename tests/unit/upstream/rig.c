@@ -230,7 +230,8 @@ struct conf_cluster *rig_cluster(const char *name)
     c->type = CONF_CLUSTER_STATIC;
     c->eds_name = c->object.name;
     c->connect_timeout_ms = 1000;
-    c->max_connections = c->max_pending_requests = c->max_requests = 1024;
+    for (int i = 0; i < CONF_PRIORITIES; i++)
+        c->limits[i] = (struct conf_limits){1024, 1024, 1024, .max_retries = 3};
     c->idle_timeout_ms = 3600000;
     c->buffer_limit = 1 << 20;
     return c;

@@ -176,7 +176,7 @@ static void test_pending_waits_for_a_connection(void **state)
     struct probe a, b;
     struct conf_cluster *conf = rig_cluster("c");
     rig_open(&r);
-    conf->max_connections = 1;
+    conf->limits[0].max_connections = 1;
     rig_publish(&r, conf, rig_endpoints(&r.origin.addr, 1));
     probe_init(&a, &r, "GET", "/ok");
     probe_init(&b, &r, "GET", "/ok");
@@ -203,7 +203,7 @@ static void test_pending_overflow(void **state)
     struct probe a, b, c;
     struct conf_cluster *conf = rig_cluster("c");
     rig_open(&r);
-    conf->max_connections = conf->max_pending_requests = 1;
+    conf->limits[0].max_connections = conf->limits[0].max_pending_requests = 1;
     rig_publish(&r, conf, rig_endpoints(&r.origin.addr, 1));
     probe_init(&a, &r, "GET", "/never");
     probe_init(&b, &r, "GET", "/ok");

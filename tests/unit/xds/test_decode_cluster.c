@@ -200,9 +200,9 @@ static void test_defaults(void **state)
     assert_int_equal(c->lb_policy, CONF_LB_ROUND_ROBIN);
     assert_int_equal(c->choice_count, 2);
     assert_int_equal(c->connect_timeout_ms, 5000);
-    assert_int_equal(c->max_connections, 1024);
-    assert_int_equal(c->max_pending_requests, 1024);
-    assert_int_equal(c->max_requests, 1024);
+    assert_int_equal(c->limits[0].max_connections, 1024);
+    assert_int_equal(c->limits[0].max_pending_requests, 1024);
+    assert_int_equal(c->limits[0].max_requests, 1024);
     assert_int_equal(c->dns_refresh_ms, 5000);
     assert_int_equal(c->idle_timeout_ms, 3600 * 1000);
     assert_int_equal(c->max_requests_per_connection, 0);
@@ -232,9 +232,9 @@ static void test_eds(void **state)
     assert_string_equal(c->eds_name, "outbound|80||a");
     assert_int_equal(c->choice_count, 5);
     assert_int_equal(c->connect_timeout_ms, 10000);
-    assert_int_equal(c->max_connections, 1);
-    assert_int_equal(c->max_pending_requests, 2);
-    assert_int_equal(c->max_requests, 3);
+    assert_int_equal(c->limits[0].max_connections, 1);
+    assert_int_equal(c->limits[0].max_pending_requests, 2);
+    assert_int_equal(c->limits[0].max_requests, 3);
     conf_object_unref(c);
 }
 
