@@ -122,12 +122,10 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
         refuse(r, UPSTREAM_RESET_PROTOCOL, refusal);
         return;
     }
-    if (breaker_is_open(c, r->priority, BREAKER_REQUESTS)) {
-        overflow(r);
-        return;
-    }
     struct h1_client *client = first_client(&host->pool.idle);
-    if (client) {
+    if (client && breaker_is_open(c, r->priority, BREAKER_REQUESTS)) {
+        overflow(r);
+    } else if (client) {
         attach(client, r);
     } else if (breaker_is_open(c, r->priority, BREAKER_PENDING)) {
         overflow(r);
@@ -140,9 +138,13 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
 void pool_put(struct h1_client *c)
 {
     struct upstream_host *h = c->host;
-    struct upstream_request *r = first_request(&h->pool.pending);
-    if (r) {
+    struct upstream_request *r;
+    while ((r = first_request(&h->pool.pending))) {
         unqueue(r);
+        if (breaker_is_open(h->cluster, r->priority, BREAKER_REQUESTS)) {
+            overflow(r);
+            continue;
+        }
         attach(c, r);
         return;
     }
