@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "http/hcm.h"
+#include "net/tls_info.h"
 #include "wasm/pairs.h"
 
 /* What a getter works on. */
@@ -287,7 +288,62 @@ static enum pwasm_status get_connection_id(const struct asked *a)
 
 static enum pwasm_status get_mtls(const struct asked *a)
 {
-    return give_bool(a, a->info->down->is_tls);
+    return give_bool(a, tls_info_has_peer(a->info->down->tls));
+}
+
+static enum pwasm_status give_tls(const struct asked *a, enum tls_info what, bool is_local)
+{
+    return tls_info_add(a->info->down->tls, what, is_local, a->out) ? PWASM_OK : PWASM_NOT_FOUND;
+}
+
+/* The first of several names, as Envoy gives it. */
+static enum pwasm_status give_first(const struct asked *a, enum tls_info what, bool is_local)
+{
+    enum pwasm_status st = give_tls(a, what, is_local);
+    ptrdiff_t comma = st == PWASM_OK ? str_find((struct str){a->out->p, a->out->n}, ',') : -1;
+    if (comma >= 0)
+        a->out->n = (size_t)comma;
+    return st;
+}
+
+static enum pwasm_status get_tls_version(const struct asked *a)
+{
+    return give_tls(a, TLS_INFO_VERSION, false);
+}
+
+static enum pwasm_status get_peer_subject(const struct asked *a)
+{
+    return give_tls(a, TLS_INFO_SUBJECT, false);
+}
+
+static enum pwasm_status get_local_subject(const struct asked *a)
+{
+    return give_tls(a, TLS_INFO_SUBJECT, true);
+}
+
+static enum pwasm_status get_peer_uri(const struct asked *a)
+{
+    return give_first(a, TLS_INFO_URI_SAN, false);
+}
+
+static enum pwasm_status get_local_uri(const struct asked *a)
+{
+    return give_first(a, TLS_INFO_URI_SAN, true);
+}
+
+static enum pwasm_status get_peer_dns(const struct asked *a)
+{
+    return give_first(a, TLS_INFO_DNS_SAN, false);
+}
+
+static enum pwasm_status get_local_dns(const struct asked *a)
+{
+    return give_first(a, TLS_INFO_DNS_SAN, true);
+}
+
+static enum pwasm_status get_peer_digest(const struct asked *a)
+{
+    return give_tls(a, TLS_INFO_FINGERPRINT_256, false);
 }
 
 static enum pwasm_status get_server_name(const struct asked *a)
@@ -351,6 +407,14 @@ static const struct property connection_properties[] = {
     {"id", get_connection_id},
     {"mtls", get_mtls},
     {"requested_server_name", get_server_name},
+    {"tls_version", get_tls_version},
+    {"subject_peer_certificate", get_peer_subject},
+    {"subject_local_certificate", get_local_subject},
+    {"uri_san_peer_certificate", get_peer_uri},
+    {"uri_san_local_certificate", get_local_uri},
+    {"dns_san_peer_certificate", get_peer_dns},
+    {"dns_san_local_certificate", get_local_dns},
+    {"sha256_peer_certificate_digest", get_peer_digest},
     {"termination_details", get_termination},
 };
 static const struct property source_properties[] = {

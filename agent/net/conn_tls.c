@@ -265,7 +265,7 @@ static int tls_handshake(struct conn *c)
 static void destroy(void *state)
 {
     struct conn_tls *t = state;
-    if (!t)
+    if (--t->refs)
         return;
     SSL_free(t->ssl);
     tls_context_unref(t->ctx);
@@ -293,6 +293,7 @@ static const struct conn_transport tls_transport = {
 static struct conn_tls *start(struct conn *c, struct tls_context *ctx, struct tls_stats *stats)
 {
     struct conn_tls *t = MEM_NEW(struct conn_tls);
+    t->refs = 1;
     t->cached = MEM_NEW(char *);
     t->ctx = tls_context_ref(ctx);
     t->stats = tls_stats_ref(stats);
@@ -326,6 +327,7 @@ void conn_tls_connect(struct conn *c, struct tls_context *ctx, struct tls_stats 
 void conn_tls_refuse(struct conn *c, const char *why)
 {
     struct conn_tls *t = MEM_NEW(struct conn_tls);
+    t->refs = 1;
     t->cached = MEM_NEW(char *);
     t->is_refused = true;
     t->failure = mem_strdup(why);
@@ -361,6 +363,19 @@ void conn_tls_attach(struct conn *c, struct conn_tls *tls)
 const struct conn_tls *conn_tls(const struct conn *c)
 {
     return c->transport == &tls_transport ? of(c) : NULL;
+}
+
+const struct conn_tls *conn_tls_ref(const struct conn_tls *tls)
+{
+    if (tls)
+        ((struct conn_tls *)tls)->refs++;
+    return tls;
+}
+
+void conn_tls_unref(const struct conn_tls *tls)
+{
+    if (tls)
+        destroy((void *)tls);
 }
 
 struct str conn_alpn(const struct conn *c)

@@ -33,8 +33,11 @@ struct conn_tls *conn_tls_detach(struct conn *c, int *fd_r);
 /* Takes tls. */
 void conn_tls_attach(struct conn *c, struct conn_tls *tls);
 
-/* The session of a connection; NULL: plain. Lives until after on_close. */
+/* The session of a connection; NULL: plain. Lives until after on_close, or as long as a reference
+ * is held. */
 const struct conn_tls *conn_tls(const struct conn *c);
+const struct conn_tls *conn_tls_ref(const struct conn_tls *tls); /* NULL stays NULL */
+void conn_tls_unref(const struct conn_tls *tls);                 /* NULL allowed */
 /* What was agreed on; n 0: nothing. */
 struct str conn_alpn(const struct conn *c);
 

@@ -93,6 +93,7 @@ struct tls_context {
 
 /* ---- conn_tls.c ---- */
 struct conn_tls {
+    unsigned refs;
     SSL *ssl;
     struct tls_context *ctx;        /* own reference */
     struct tls_stats *stats;        /* own reference */

@@ -242,6 +242,7 @@ void downstream_init(struct downstream *d, struct listener *l, const struct addr
 void downstream_fini(struct downstream *d)
 {
     struct listener *l = d->listener;
+    conn_tls_unref(d->info.tls);
     list_del(&d->node);
     stat_add(l->stats.cx_active, -1);
     stat_inc(l->stats.cx_destroy);
@@ -261,7 +262,7 @@ void downstream_hand_over(struct downstream *d)
 
 void downstream_set_tls(struct downstream *d, const struct conn *c)
 {
-    d->info.tls = conn_tls(c);
+    d->info.tls = conn_tls_ref(conn_tls(c));
     d->info.is_tls = d->info.tls != NULL;
     if (d->info.is_tls && !*d->info.requested_server_name)
         d->info.requested_server_name = tls_info_sni(d->info.tls);
