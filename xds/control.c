@@ -17,6 +17,8 @@ static const struct {
     [XDS_RDS] = {"http.rds", rds_remove},
     [XDS_ECDS] = {"extension_config_discovery", ecds_remove},
     [XDS_SDS] = {"sds", sds_remove},
+
+    [XDS_SRDS] = {"http.scoped_rds", srds_remove},
 };
 
 /* ---- shared by the types ---- */
@@ -113,6 +115,7 @@ static void run_check(struct loop_task *t)
 {
     struct control *c = container_of(t, struct control, check_task);
     each(c, XDS_CDS, cds_check);
+    each(c, XDS_SRDS, srds_check);
     each(c, XDS_LDS, lds_check);
     if (c->is_edited) {
         c->is_edited = false;
@@ -163,6 +166,9 @@ static void apply_one(struct control *c, struct batch *b, enum xds_type t,
     case XDS_RDS:
         rds_apply(c, b, r);
         break;
+    case XDS_SRDS:
+        srds_apply(c, b, r);
+        break;
     case XDS_SDS:
         sds_apply(c, b, r);
         break;
@@ -212,6 +218,8 @@ static void on_update(void *arg, const struct xds_update *u)
         c->has_cds = true;
     if (u->type == XDS_LDS)
         c->has_lds = true;
+    if (u->type == XDS_SRDS)
+        c->has_srds = true;
     stat_set(c->stats[u->type].version, hash_xx64(u->version, strlen(u->version), 0));
     stat_set_text(c->stats[u->type].version_text, str_of(u->version));
     mem_free(c->versions[u->type]);
@@ -395,6 +403,7 @@ void control_destroy(struct control **control)
     store_fini(c);
     free_slots(c);
     sds_fini(c);
+    mem_free((char *)c->scope_routes.bytes.p);
     for (int t = 0; t < XDS_TYPE_COUNT; t++)
         mem_free(c->versions[t]);
     mem_free(c);

@@ -72,6 +72,7 @@ static void refer(struct control *c, struct batch *b, struct conf_listener *l)
     conf_listener_each_rds(l, want_rds, &ref);
     conf_listener_each_slot(l, want_slot, &ref);
     sds_want_of_listener(c, l);
+    srds_want_of_listener(c, l);
 }
 
 static void unrefer(struct control *c, struct conf_object *l)
@@ -82,6 +83,7 @@ static void unrefer(struct control *c, struct conf_object *l)
     conf_listener_each_rds((struct conf_listener *)l, unwant_rds, &ref);
     conf_listener_each_slot((struct conf_listener *)l, unwant_slot, &ref);
     sds_unwant_of_listener(c, (struct conf_listener *)l);
+    srds_unwant_of_listener(c, (struct conf_listener *)l);
 }
 
 /* A listener that will not serve. */
@@ -148,7 +150,8 @@ void lds_check(struct control *c, struct entry *e)
                             .has_predecessor = e->has_predecessor};
     conf_listener_each_rds(l, check_rds, &ref);
     conf_listener_each_slot(l, check_slot, &ref);
-    if (!ref.is_ready || (!e->is_timed_out && !sds_is_ready_for_listener(c, l)))
+    if (!ref.is_ready || (!e->is_timed_out &&
+                          !(sds_is_ready_for_listener(c, l) && srds_is_ready_for_listener(c, l))))
         return;
     conf_listener_each_slot(l, push_default, &ref);
     log_info(LOG_CONFIG, "lds: add/update listener '%s'", e->name);
@@ -184,6 +187,8 @@ static uint32_t fetch_timeout_of(const struct conf_filter_chain *chain)
 static void start_timer(struct entry *e, const struct conf_listener *l)
 {
     uint32_t ms = sds_timeout_of_listener(e->control, l);
+    if (srds_timeout_of_listener(e->control, l) > ms)
+        ms = srds_timeout_of_listener(e->control, l);
     if (l->default_chain && fetch_timeout_of(l->default_chain) > ms)
         ms = fetch_timeout_of(l->default_chain);
     for (size_t i = 0; i < l->chains_n; i++) {
@@ -236,7 +241,9 @@ static int check_sources(struct control *c, const struct batch *b, const struct 
     struct source_check k = {c, b->source, 0, err};
     conf_listener_each_rds(l, check_rds_source, &k);
     conf_listener_each_slot(l, check_slot_source, &k);
-    return k.rc ? k.rc : sds_check_listener(c, b, l, err);
+    if (!k.rc)
+        k.rc = sds_check_listener(c, b, l, err);
+    return k.rc ? k.rc : srds_check_listener(c, b, l, err);
 }
 
 void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static)

@@ -79,6 +79,9 @@ struct control {
     stat_id active_clusters, warming_clusters, cluster_added, cluster_modified, cluster_removed;
     stat_id active_listeners, warming_listeners, listener_added, listener_modified,
         listener_removed, listener_create_success, listener_create_failure;
+    unsigned scopes_wanted;          /* by listeners */
+    struct conf_source scope_routes; /* of the routes of scopes; own copy */
+    bool has_srds;
     bool is_lds_wanted, is_initialized, has_cds, has_lds, is_closing;
     struct loop_timer cds_timer, lds_timer;
     struct loop_task check_task; /* warming entries are looked at once per turn */
@@ -122,6 +125,17 @@ void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
 void rds_remove(struct control *c, struct entry *e);
 void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void ecds_remove(struct control *c, struct entry *e);
+
+/* ---- control_srds.c ---- */
+void srds_want_of_listener(struct control *c, const struct conf_listener *l);
+void srds_unwant_of_listener(struct control *c, const struct conf_listener *l);
+bool srds_is_ready_for_listener(struct control *c, const struct conf_listener *l);
+uint32_t srds_timeout_of_listener(struct control *c, const struct conf_listener *l);
+int srds_check_listener(struct control *c, const struct batch *b, const struct conf_listener *l,
+                        struct error *err);
+void srds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
+void srds_remove(struct control *c, struct entry *e);
+void srds_check(struct control *c, struct entry *e);
 
 /* ---- control_sds.c ---- */
 void sds_want_of_listener(struct control *c, const struct conf_listener *l);

@@ -81,6 +81,8 @@ static int set_fragment(struct decode *d, const extractor_msg *m, struct conf_sc
                         struct error *err)
 {
     f->header = decode_lower(d, m->name);
+    if (str_is(f->header, "host")) /* one header, whichever the protocol calls it */
+        f->header = STR(":authority");
     f->element_separator = decode_str(d, m->element_separator);
     if (!f->header.n)
         return error_set(err, ERR_INVALID, "name: must not be empty");
@@ -161,8 +163,16 @@ int decode_scoped_routes(struct decode *d, const hcm_msg *hcm, struct conf_hcm *
     int rc = set_builder(d, m, s, err);
     if (rc)
         return rc;
+    if (m->config_specifier_case == SCOPES(SCOPED_RDS)) {
+        s->is_subscribed = true;
+        if (decode_config_source(d, m->scoped_rds->scoped_rds_config_source, &s->source, err))
+            return error_prefix(err, "scoped_rds.scoped_rds_config_source: ");
+        return decode_config_source(d, m->rds_config_source, &s->rds_source, err)
+                   ? error_prefix(err, "rds_config_source: ")
+                   : 0;
+    }
     if (m->config_specifier_case != SCOPES(SCOPED_ROUTE_CONFIGURATIONS_LIST))
-        return error_set(err, ERR_UNSUPPORTED, "scoped_rds: not supported");
+        return error_set(err, ERR_INVALID, "config_specifier: required");
     rc = set_list(d, m, s, err);
     for (size_t i = 0; !rc && i < s->scopes_n; i++)
         if (*s->scopes[i]->route_name) {

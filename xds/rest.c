@@ -25,7 +25,8 @@ struct rest {
     struct str node;
     struct subs subs;
     CURLM *multi;
-    CURL *easy; /* the request under way, or NULL */
+    CURL *easy;      /* the request under way, or NULL */
+    bool is_changed; /* what is wanted, since it began */
     struct curl_slist *headers;
     struct sbuf request, body;
     struct loop_io io; /* of the epoll set */
@@ -83,7 +84,7 @@ static void deliver(struct rest *r)
 
 void rest_answer(struct rest *r, uint64_t ticket, const char *detail)
 {
-    if (detail || ticket != r->ticket)
+    if (detail || ticket != r->ticket || r->is_changed || !r->next_version)
         return;
     mem_free(r->version);
     r->version = r->next_version;
@@ -114,7 +115,10 @@ static void on_done(struct rest *r, CURLcode code)
     long status = 0;
     curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
     drop_request(r);
-    poll_later(r);
+    if (r->is_changed)
+        loop_timer_start(&r->poll_timer, 0);
+    else
+        poll_later(r);
     if (code != CURLE_OK) {
         fail(r, curl_easy_strerror(code));
     } else if (status == 200) {
@@ -214,6 +218,7 @@ static void on_poll(struct loop_timer *timer)
     struct error err;
     if (r->easy || subs_is_empty(&r->subs))
         return;
+    r->is_changed = false;
     if (!write_request(r, &err)) {
         start_request(r);
         return;
@@ -345,6 +350,10 @@ struct subs *rest_subs(struct rest *r)
 
 void rest_changed(struct rest *r)
 {
-    if (!r->easy && !loop_timer_is_on(&r->poll_timer))
+    /* With the version it has, the server would say that there is nothing new. */
+    mem_free(r->version);
+    r->version = mem_strdup("");
+    r->is_changed = true;
+    if (!r->easy)
         loop_timer_start(&r->poll_timer, 0);
 }

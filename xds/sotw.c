@@ -84,7 +84,7 @@ static int list(struct ads *a, struct ads_type *t, struct ads_response *r, struc
                                                  : add_wrapped(&l, any, r->version, i, err);
     }
     ads_lister_finish(&l, r);
-    r->update.is_complete = t->type == XDS_LDS || t->type == XDS_CDS;
+    r->update.is_complete = t->type == XDS_LDS || t->type == XDS_CDS || t->type == XDS_SRDS;
     return rc;
 }
 

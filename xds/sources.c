@@ -182,9 +182,9 @@ void sources_unwant(struct sources *ss, const struct conf_source *from, enum xds
     if (!s || !s->wants)
         return;
     s->wants--;
-    if (s->ads)
+    if (s->ads && name)
         ads_unwant(s->ads, t, name);
-    else
+    else if (name)
         subs_unwant(s->file ? file_subs(s->file) : rest_subs(s->rest), name);
     /* It may be what is calling. */
     if (!s->wants && s->id != SOURCES_ADS)

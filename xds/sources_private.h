@@ -52,7 +52,8 @@ int rest_open(struct loop *loop, const struct source *s, struct str node, const 
               struct rest **r_r, struct error *err);
 void rest_close(struct rest **r);
 struct subs *rest_subs(struct rest *r);
-/* The next poll asks for what is wanted now; the first goes out at the end of the turn. */
+/* What is wanted has changed: it is asked for at the end of the turn, or when the request under
+ * way is over. */
 void rest_changed(struct rest *r);
 void rest_answer(struct rest *r, uint64_t ticket, const char *detail);
 

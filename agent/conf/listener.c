@@ -120,3 +120,25 @@ void conf_listener_each_tls(const struct conf_listener *l,
     struct tls_visit v = {fn, arg};
     each_chain(l, visit_tls, &v);
 }
+
+struct scopes_visit {
+    void (*fn)(const struct conf_scoped_routes *s, void *arg);
+    void *arg;
+};
+
+static void visit_scopes(const struct conf_filter_chain *chain, void *arg)
+{
+    const struct scopes_visit *v = arg;
+    for (size_t i = 0; i < chain->filters_n; i++) {
+        const struct conf_hcm *h = chain->filters[i].hcm;
+        if (h && h->scoped && h->scoped->is_subscribed)
+            v->fn(h->scoped, v->arg);
+    }
+}
+
+void conf_listener_each_scopes(const struct conf_listener *l,
+                               void (*fn)(const struct conf_scoped_routes *s, void *arg), void *arg)
+{
+    struct scopes_visit v = {fn, arg};
+    each_chain(l, visit_scopes, &v);
+}

@@ -36,6 +36,7 @@ struct conf_scoped_routes {
     struct conf_scope **scopes; /* owned references */
     size_t scopes_n;
     struct hash by_key;            /* of them */
+    struct conf_source source;     /* of the scopes, if it is subscribed */
     struct conf_source rds_source; /* of the route configurations they name */
 };
 

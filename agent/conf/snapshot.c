@@ -19,6 +19,7 @@ static void fini_snapshot(struct conf_object *o)
     for (size_t i = 0; i < s->listeners_n; i++)
         conf_object_unref(s->listeners[i]);
     mem_free(s->listeners);
+    conf_object_unref(s->runtime);
     unref_values(&s->clusters);
     unref_values(&s->routes);
     unref_values(&s->scopes);
@@ -44,6 +45,7 @@ struct snapshot *snapshot_copy(const struct snapshot *base)
     for (size_t i = 0; i < base->listeners_n; i++)
         s->listeners[i] = conf_object_ref(base->listeners[i]);
     s->listeners_n = base->listeners_n;
+    s->runtime = conf_object_ref(base->runtime);
     copy_values(&s->clusters, &base->clusters);
     copy_values(&s->routes, &base->routes);
     copy_values(&s->scopes, &base->scopes);
@@ -79,6 +81,13 @@ void snapshot_set_scope(struct snapshot *s, struct str key, struct conf_scope *s
 void snapshot_set_secret(struct snapshot *s, const char *key, struct conf_secret *secret)
 {
     set_value(&s->secrets, key, secret);
+}
+
+void snapshot_set_runtime(struct snapshot *s, struct runtime *r)
+{
+    struct runtime *old = s->runtime;
+    s->runtime = conf_object_ref(r);
+    conf_object_unref(old);
 }
 
 static size_t find_listener(const struct snapshot *s, const char *name)

@@ -8,6 +8,7 @@
 #include "conf/cluster.h"
 #include "conf/listener.h"
 #include "conf/route.h"
+#include "conf/runtime.h"
 #include "conf/scoped_route.h"
 #include "conf/secret.h"
 
@@ -16,10 +17,11 @@ struct snapshot {
     uint64_t generation;
     struct conf_listener **listeners; /* owned references */
     size_t listeners_n, listeners_cap;
-    struct hash clusters; /* name -> struct conf_cluster_entry *, owned references */
-    struct hash routes;   /* name -> struct conf_route_config *, owned references */
-    struct hash scopes;   /* key -> struct conf_scope *, owned references */
-    struct hash secrets;  /* key of conf_secret_ref -> struct conf_secret *, owned references */
+    struct hash clusters;    /* name -> struct conf_cluster_entry *, owned references */
+    struct hash routes;      /* name -> struct conf_route_config *, owned references */
+    struct runtime *runtime; /* owned reference; NULL: no layers */
+    struct hash scopes;      /* key -> struct conf_scope *, owned references */
+    struct hash secrets;     /* key of conf_secret_ref -> struct conf_secret *, owned references */
 };
 
 /* A new snapshot with the parts of `base` (NULL: empty) and the next generation. [main] */
@@ -29,6 +31,7 @@ struct snapshot *snapshot_copy(const struct snapshot *base);
 void snapshot_set_cluster(struct snapshot *s, const char *name, struct conf_cluster_entry *e);
 void snapshot_set_route(struct snapshot *s, const char *name, struct conf_route_config *r);
 void snapshot_set_secret(struct snapshot *s, const char *key, struct conf_secret *secret);
+void snapshot_set_runtime(struct snapshot *s, struct runtime *r);
 /* By the scope's key, which its owner keeps apart from those of other scopes. */
 void snapshot_set_scope(struct snapshot *s, struct str key, struct conf_scope *scope);
 void snapshot_set_listener(struct snapshot *s, const char *name, struct conf_listener *l);
