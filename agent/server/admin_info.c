@@ -162,12 +162,6 @@ void admin_runtime(struct admin_request *r)
 
 /* ---- the short ones ---- */
 
-/* There is no TLS, so no certificate is held. */
-void admin_certs(struct admin_request *r)
-{
-    admin_reply_json(r, json_pack("{s:[]}", "certificates"));
-}
-
 void admin_hot_restart_version(struct admin_request *r)
 {
     sbuf_addz(&r->out, r->server->restart ? restart_version_text : "disabled");

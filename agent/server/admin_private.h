@@ -32,14 +32,14 @@ void admin_prometheus(struct admin_request *r);
 void admin_config_dump(struct admin_request *r);
 void admin_init_dump(struct admin_request *r);
 
-/* admin_listeners.c, admin_clusters.c */
+/* admin_certs.c, admin_listeners.c, admin_clusters.c */
+void admin_certs(struct admin_request *r);
 void admin_listeners(struct admin_request *r);
 void admin_clusters(struct admin_request *r);
 
 /* admin_info.c */
 void admin_server_info(struct admin_request *r);
 void admin_runtime(struct admin_request *r);
-void admin_certs(struct admin_request *r);
 void admin_hot_restart_version(struct admin_request *r);
 void admin_contention(struct admin_request *r);
 
