@@ -29,12 +29,13 @@ static const struct {
 
 static void format_method(const struct ads *a, struct sbuf *out)
 {
-    const char *method = a->is_delta ? services[a->only].delta : services[a->only].sotw;
-    if (a->server->is_aggregated)
+    if (a->server->is_aggregated) {
         sbuf_printf(out, "/envoy.service.discovery.v3.AggregatedDiscoveryService/%s",
                     a->is_delta ? "DeltaAggregatedResources" : "StreamAggregatedResources");
-    else
-        sbuf_printf(out, "/envoy.service.%s/%s", services[a->only].service, method);
+        return;
+    }
+    const char *method = a->is_delta ? services[a->only].delta : services[a->only].sotw;
+    sbuf_printf(out, "/envoy.service.%s/%s", services[a->only].service, method);
 }
 
 bool ads_has_method(enum xds_type t, bool is_delta)

@@ -14,6 +14,8 @@ static void set_all(struct headers *h, const char *lines)
 {
     struct str rest = str_of(lines), line;
     while (str_next(&rest, '\n', &line)) {
+        if (!line.n)
+            continue;
         ptrdiff_t at = 1 + str_find((struct str){line.p + 1, line.n - 1}, ':');
         headers_add(h, (struct str){line.p, (size_t)at},
                     str_trim((struct str){line.p + at + 1, line.n - (size_t)at - 1}));
