@@ -1,5 +1,6 @@
 /* Secrets: certificates with their keys, session ticket keys, others. Whom to trust is decoded in
  * decode_validation.c. Keys live in the secret's arena, which is wiped. */
+#include "net/tls_certs.h"
 #include "net/tls_check.h"
 #include "xds/decode_tls.h"
 
@@ -60,6 +61,8 @@ int decode_certificate(const certificate_msg *m, struct conf_secret **secret_r, 
         s->watched_directory = decode_text(&d, m->watched_directory->path);
     if (!rc)
         rc = tls_check_certificate(c, err);
+    if (!rc)
+        s->expires_s = tls_certs_expiry(c->chain);
     return finish(s, &m->base, rc, secret_r);
 }
 

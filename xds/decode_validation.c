@@ -1,5 +1,6 @@
 /* Whom to trust: CertificateValidationContext. */
 #include "base/regex.h"
+#include "net/tls_certs.h"
 #include "net/tls_check.h"
 #include "xds/decode_tls.h"
 
@@ -212,6 +213,8 @@ int decode_validation(struct decode *d, const validation_msg *m, struct conf_sec
         rc = set_flags(s, m, err);
     if (!rc)
         rc = tls_check_validation(&s->validation, err);
+    if (!rc)
+        s->expires_s = tls_certs_expiry(s->validation.trusted_ca);
     if (!rc)
         s->object.hash = decode_hash(&m->base, s->object.hash);
     *secret_r = rc ? NULL : s;

@@ -24,6 +24,7 @@ struct conf_secret {
     struct tls_validation validation;
     struct tls_ticket_keys ticket_keys;
     struct str generic;
+    int64_t expires_s;      /* the first of its certificates, seconds since 1970; 0: none */
     struct regex **regexes; /* of the SAN matchers; owned */
     size_t regexes_n;
     /* Files it was read from, to be watched where the source of the secret asks for it. */

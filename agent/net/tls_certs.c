@@ -49,3 +49,17 @@ void tls_certs_each(struct str pem, void (*fn)(void *arg, const struct tls_cert_
     sk_X509_pop_free(certs, X509_free);
     ERR_clear_error();
 }
+
+static void keep_first(void *arg, const struct tls_cert_view *cert)
+{
+    time_t *first = arg;
+    if (!*first || cert->to < *first)
+        *first = cert->to;
+}
+
+time_t tls_certs_expiry(struct str pem)
+{
+    time_t first = 0;
+    tls_certs_each(pem, keep_first, &first);
+    return first;
+}

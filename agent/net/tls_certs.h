@@ -21,4 +21,7 @@ struct tls_cert_view {
 void tls_certs_each(struct str pem, void (*fn)(void *arg, const struct tls_cert_view *cert),
                     void *arg);
 
+/* When the first of them expires; 0: there is none. */
+time_t tls_certs_expiry(struct str pem);
+
 #endif

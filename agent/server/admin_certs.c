@@ -74,15 +74,49 @@ static void add_tls(const struct conf_tls *tls, void *arg)
     json_array_append_new(l->all, json_pack("{s:o s:o}", "ca_cert", ca, "cert_chain", chain));
 }
 
+static void add_all(const struct snapshot *s, void (*fn)(const struct conf_tls *tls, void *arg),
+                    void *arg)
+{
+    struct hash_entry *e;
+    size_t it = 0;
+    for (size_t i = 0; i < s->listeners_n; i++)
+        conf_listener_each_tls(s->listeners[i], fn, arg);
+    while ((e = hash_next(&s->clusters, &it)))
+        conf_cluster_each_tls(((struct conf_cluster_entry *)e->value)->cluster, fn, arg);
+}
+
+struct expiry {
+    const struct snapshot *snapshot;
+    int64_t first_s;
+};
+
+static void keep_first(struct expiry *x, const struct conf_secret_ref *ref)
+{
+    const struct conf_secret *s = conf_secret_find(ref, x->snapshot);
+    if (s && s->expires_s && (!x->first_s || s->expires_s < x->first_s))
+        x->first_s = s->expires_s;
+}
+
+static void find_first(const struct conf_tls *tls, void *arg)
+{
+    for (size_t i = 0; i < tls->certificates_n; i++)
+        keep_first(arg, &tls->certificates[i]);
+    for (size_t i = 0; i < tls->validations_n; i++)
+        keep_first(arg, &tls->validations[i]);
+}
+
+bool certs_first_expiry(const struct snapshot *s, int64_t *first_r)
+{
+    struct expiry x = {.snapshot = s};
+    add_all(s, find_first, &x);
+    *first_r = x.first_s;
+    return x.first_s != 0;
+}
+
 void admin_certs(struct admin_request *r)
 {
     struct listing l = {
         .snapshot = publish_current(r->server->publish), .all = json_array(), .now = time(NULL)};
-    struct hash_entry *e;
-    size_t it = 0;
-    for (size_t i = 0; i < l.snapshot->listeners_n; i++)
-        conf_listener_each_tls(l.snapshot->listeners[i], add_tls, &l);
-    while ((e = hash_next(&l.snapshot->clusters, &it)))
-        conf_cluster_each_tls(((struct conf_cluster_entry *)e->value)->cluster, add_tls, &l);
+    add_all(l.snapshot, add_tls, &l);
     admin_reply_json(r, json_pack("{s:o}", "certificates", l.all));
 }

@@ -68,4 +68,7 @@ void server_init_drain(struct server *s);
 void server_drain(struct server *s, bool inbound_only, bool graceful, bool skip_exit);
 void server_set_health_failed(struct server *s, bool is_failed);
 
+/* admin_certs.c: when the first certificate in use expires, seconds since 1970; false: none is. */
+bool certs_first_expiry(const struct snapshot *s, int64_t *first_r);
+
 #endif

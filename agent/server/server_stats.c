@@ -33,6 +33,16 @@ static uint64_t version_number(void)
     return number;
 }
 
+/* Days until a certificate expires, 0 once it has. */
+static uint64_t days_left(struct server *s)
+{
+    const struct snapshot *now = s->publish ? publish_current(s->publish) : NULL;
+    int64_t first, now_s = (int64_t)(clock_wall_ns() / 1000000000u);
+    if (!now || !certs_first_expiry(now, &first))
+        return NO_CERTIFICATE_DAYS;
+    return first > now_s ? (uint64_t)(first - now_s) / 86400 : 0;
+}
+
 void server_update_stats(struct server *s)
 {
     struct mallinfo2 m = mallinfo2();
@@ -48,7 +58,7 @@ void server_update_stats(struct server *s)
         {"total_connections", total.connections},
         {"parent_connections", 0}, /* there is no hot restart, so no parent */
         {"hot_restart_epoch", s->options->restart_epoch},
-        {"days_until_first_cert_expiring", NO_CERTIFICATE_DAYS},
+        {"days_until_first_cert_expiring", days_left(s)},
         {"version", version_number()},
     };
     enum { ROWS = ARRAY_LEN(rows) };
