@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "envoy/config/overload/v3/overload.pb-c.h"
 #include "envoy/extensions/resource_monitors/cgroup_memory/v3/cgroup_memory.pb-c.h"
+#include "envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.pb-c.h"
 #include "envoy/extensions/resource_monitors/fixed_heap/v3/fixed_heap.pb-c.h"
 #include "envoy/extensions/resource_monitors/injected_resource/v3/injected_resource.pb-c.h"
 #include "xds/bootstrap_private.h"
@@ -43,9 +44,10 @@ static void set_defaults(struct decode *d, struct conf_overload *o)
 
 /* *is_counted_r: it is one that measures here. The limit on connections holds where they are
  * accepted. */
-static int decode_monitor(struct decode *d, const monitor_msg *m, struct conf_monitor *out,
+static int decode_monitor(struct decode *d, const monitor_msg *m, struct conf_overload *o,
                           bool *is_counted_r, struct error *err)
 {
+    struct conf_monitor *out = &o->monitors[o->monitors_n];
     struct str type = m->typed_config ? pb_any_type(m->typed_config) : STR_NULL;
     ProtobufCMessage *msg;
     out->name = decode_text(d, m->name);
@@ -72,7 +74,16 @@ static int decode_monitor(struct decode *d, const monitor_msg *m, struct conf_mo
             ((const Envoy__Extensions__ResourceMonitors__InjectedResource__V3__InjectedResourceConfig
                   *)msg)
                 ->filename);
-    } else if (*is_counted_r) {
+    } else if (!*is_counted_r) {
+        int64_t max =
+            ((const Envoy__Extensions__ResourceMonitors__DownstreamConnections__V3__DownstreamConnectionsConfig
+                  *)msg)
+                ->max_active_downstream_connections;
+        if (max <= 0)
+            return error_set(err, ERR_INVALID,
+                             "max_active_downstream_connections: must be above 0");
+        o->connections_max = (uint64_t)max;
+    } else {
         return error_set(err, ERR_UNSUPPORTED, "%.*s: not supported", STR_ARG(type));
     }
     return 0;
@@ -140,8 +151,7 @@ static int decode_manager(struct decode *d, const manager_msg *m, struct conf_ov
     o->monitors = DECODE_ARRAY(d, struct conf_monitor, m->n_resource_monitors);
     for (size_t i = 0; i < m->n_resource_monitors; i++) {
         bool is_counted;
-        if (decode_monitor(d, m->resource_monitors[i], &o->monitors[o->monitors_n], &is_counted,
-                           err))
+        if (decode_monitor(d, m->resource_monitors[i], o, &is_counted, err))
             return error_prefix(err, "resource_monitors[%zu].", i);
         o->monitors_n += is_counted;
     }

@@ -247,6 +247,8 @@ static void set_flags(const listener_msg *m, struct conf_listener *l)
     bool old = m->deprecated_v1 ? pb_bool(m->deprecated_v1->bind_to_port, true) : true;
     l->bind_to_port = pb_bool(m->bind_to_port, old);
     l->use_original_dst = pb_bool(m->use_original_dst, false);
+    l->drains_when_modified_only =
+        m->drain_type == ENVOY__CONFIG__LISTENER__V3__LISTENER__DRAIN_TYPE__MODIFY_ONLY;
     l->transparent = pb_bool(m->transparent, false);
     l->reuse_port = pb_bool(m->enable_reuse_port, true);
     l->continue_on_listener_filters_timeout = m->continue_on_listener_filters_timeout;

@@ -37,11 +37,11 @@ bool drain_is_due(uint64_t start_us, uint64_t now_us)
     return overload_strikes_partly((uint32_t)(elapsed * OVERLOAD_FULL / state.window_us));
 }
 
-bool drain_closes(bool is_inbound, uint64_t now_us)
+bool drain_closes(bool is_inbound, bool by_health, uint64_t now_us)
 {
     uint64_t all = __atomic_load_n(&state.all_since, __ATOMIC_RELAXED);
     uint64_t inbound = __atomic_load_n(&state.inbound_since, __ATOMIC_RELAXED);
-    if (__atomic_load_n(&state.is_health_failed, __ATOMIC_RELAXED))
+    if (by_health && __atomic_load_n(&state.is_health_failed, __ATOMIC_RELAXED))
         return true;
     return (all && drain_is_due(all, now_us)) ||
            (is_inbound && inbound && drain_is_due(inbound, now_us));

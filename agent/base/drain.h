@@ -14,8 +14,8 @@ void drain_init(uint64_t window_us, bool is_immediate);
 bool drain_begin(bool inbound_only, uint64_t now_us);
 void drain_set_health_failed(bool is_failed); /* [main] */
 
-/* Shall a connection of the process close now? */
-bool drain_closes(bool is_inbound, uint64_t now_us);
+/* Shall a connection of the process close now? by_health: a failed health check is a reason. */
+bool drain_closes(bool is_inbound, bool by_health, uint64_t now_us);
 /* The same for one thing that drains since start_us. */
 bool drain_is_due(uint64_t start_us, uint64_t now_us);
 

@@ -15,3 +15,23 @@ void overload_set(enum overload_action a, uint32_t level)
 {
     __atomic_store_n(&overload_levels[a], level, __ATOMIC_RELAXED);
 }
+
+static uint64_t connections_max;
+static int64_t connections;
+
+void overload_set_connections_max(uint64_t max)
+{
+    connections_max = max;
+}
+
+bool overload_is_full_of_connections(void)
+{
+    int64_t n = __atomic_load_n(&connections, __ATOMIC_RELAXED);
+    return connections_max && n > 0 && (uint64_t)n >= connections_max;
+}
+
+void overload_count_connection(int change)
+{
+    if (connections_max)
+        __atomic_add_fetch(&connections, change, __ATOMIC_RELAXED);
+}

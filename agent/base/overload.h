@@ -46,6 +46,11 @@ static inline bool overload_strikes(enum overload_action a)
     return level && (level == OVERLOAD_FULL || overload_strikes_partly(level));
 }
 
+/* ---- downstream connections of the whole process ---- */
+void overload_set_connections_max(uint64_t max); /* [main], before threads; 0: no limit */
+bool overload_is_full_of_connections(void);
+void overload_count_connection(int change);
+
 void overload_set(enum overload_action a, uint32_t level); /* [main] */
 
 #endif

@@ -33,6 +33,7 @@ struct conf_overload {
     struct conf_overload_action *actions;
     size_t monitors_n, actions_n;
     uint32_t refresh_ms;
+    uint64_t connections_max; /* downstream; 0: no limit */
 };
 
 #endif

@@ -48,7 +48,8 @@ static bool is_draining(void *arg)
     struct listener *l = arg;
     uint64_t now_us = loop_now_us(l->env->loop);
     return overload_strikes(OVERLOAD_DISABLE_HTTP_KEEPALIVE) ||
-           drain_closes(l->conf->direction == CONF_INBOUND, now_us) ||
+           drain_closes(l->conf->direction == CONF_INBOUND, !l->conf->drains_when_modified_only,
+                        now_us) ||
            (l->drain_start_us && drain_is_due(l->drain_start_us, now_us));
 }
 
@@ -167,6 +168,12 @@ void listener_reject(struct listener *l, int fd)
     listener_refuse(l, fd, "overload");
 }
 
+void listener_overflow(struct listener *l, int fd)
+{
+    stat_inc(l->stats.global_cx_overflow);
+    listener_refuse(l, fd, "as many connections as the process may have");
+}
+
 void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
                    bool is_restored)
 {
@@ -236,6 +243,7 @@ void downstream_init(struct downstream *d, struct listener *l, const struct addr
     };
     list_add_tail(&l->connections, &d->node);
     l->connections_n++;
+    overload_count_connection(1);
     stat_add(l->stats.cx_active, 1);
 }
 
@@ -244,6 +252,7 @@ void downstream_fini(struct downstream *d)
     struct listener *l = d->listener;
     conn_tls_unref(d->info.tls);
     list_del(&d->node);
+    overload_count_connection(-1);
     stat_add(l->stats.cx_active, -1);
     stat_inc(l->stats.cx_destroy);
     stat_record(l->stats.cx_length_ms, (loop_now_us(l->env->loop) - d->start_us) / 1000);

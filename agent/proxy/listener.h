@@ -22,6 +22,7 @@ struct listener;
     X(COUNTER, cx_total, "downstream_cx_total")                                                    \
     X(COUNTER, cx_destroy, "downstream_cx_destroy")                                                \
     X(GAUGE, cx_active, "downstream_cx_active")                                                    \
+    X(COUNTER, global_cx_overflow, "downstream_global_cx_overflow")                                \
     X(COUNTER, cx_overload_reject, "downstream_cx_overload_reject")                                \
     X(COUNTER, no_filter_chain_match, "no_filter_chain_match")                                     \
     X(COUNTER, transport_socket_connect_timeout, "downstream_cx_transport_socket_connect_timeout") \
@@ -83,6 +84,8 @@ void listener_take(struct listener *l, int fd, const struct addr *local, const s
 void listener_refuse(struct listener *l, int fd, const char *why);
 /* The same because of overload. */
 void listener_reject(struct listener *l, int fd);
+/* The same because the process has as many connections as it may have. */
+void listener_overflow(struct listener *l, int fd);
 /* Drains; on_gone is called from the loop when the last connection is gone, and then the listener
  * frees itself. */
 void listener_drain(struct listener *l, bool is_stopped,

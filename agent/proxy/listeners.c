@@ -197,6 +197,10 @@ static void on_accept(struct loop_io *io, uint32_t events)
         int fd = accept4(io->fd, &remote.sa, &remote.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             a->is_short = fd >= from / 2;
+            if (overload_is_full_of_connections()) {
+                listener_overflow(a->listener, fd);
+                continue;
+            }
             if (overload_strikes(OVERLOAD_REJECT_INCOMING_CONNECTIONS)) {
                 listener_reject(a->listener, fd);
                 continue;

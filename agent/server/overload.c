@@ -191,6 +191,7 @@ struct overload *overload_create(struct loop *loop, const struct conf_overload *
 {
     struct overload *o = MEM_NEW(struct overload);
     o->conf = conf;
+    overload_set_connections_max(conf->connections_max);
     o->monitors = mem_zalloc((conf->monitors_n + 1) * sizeof(*o->monitors));
     o->actions = mem_zalloc((conf->actions_n + 1) * sizeof(*o->actions));
     for (size_t i = 0; i < conf->monitors_n; i++) {
