@@ -184,6 +184,8 @@ int decode_hcm(struct decode *d, const ProtobufCMessage *msg, struct conf_net_fi
     if (!rc)
         rc = set_routes(d, m, h, err);
     if (!rc)
+        rc = decode_local_reply(d, m, h, err);
+    if (!rc)
         rc = decode_access_logs(d, m->access_log, m->n_access_log, false, &h->access_logs,
                                 &h->access_logs_n, err);
     return rc ? rc : decode_http_filters(d, m, h, err);

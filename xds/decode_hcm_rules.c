@@ -131,9 +131,13 @@ static int set_request_id(struct decode *d, const hcm_msg *m, struct conf_hcm *h
 
 int decode_hcm_rules(struct decode *d, const hcm_msg *m, struct conf_hcm *h, struct error *err)
 {
+    const Envoy__Config__Core__V3__Http1ProtocolOptions *http1 = m->http_protocol_options;
     h->strip_any_port = m->strip_port_mode_case == HCM(STRIP_PORT_MODE_STRIP_ANY_HOST_PORT) &&
                         m->strip_any_host_port;
     h->strip_matching_port = m->strip_matching_host_port;
+    h->keeps_broken = http1 && http1->override_stream_error_on_invalid_http_message
+                          ? http1->override_stream_error_on_invalid_http_message->value
+                          : pb_bool(m->stream_error_on_invalid_http_message, false);
     h->strip_host_dot = m->strip_trailing_host_dot;
     h->append_x_forwarded_port = m->append_x_forwarded_port;
     h->maps_ipv4 = m->represent_ipv4_remote_address_as_ipv4_mapped_ipv6;

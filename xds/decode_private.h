@@ -119,6 +119,11 @@ uint64_t decode_hash_listener(const struct decode *d,
 /* ---- decode_hcm.c, decode_tcp_proxy.c ---- */
 int decode_hcm(struct decode *d, const ProtobufCMessage *msg, struct conf_net_filter *f,
                struct error *err);
+/* ---- decode_local_reply.c ---- */
+int decode_log_filter(struct decode *d, const Envoy__Config__Accesslog__V3__AccessLogFilter *m,
+                      struct conf_log_filter **filter_r, struct error *err);
+int decode_local_reply(struct decode *d, const hcm_msg *m, struct conf_hcm *h, struct error *err);
+
 /* ---- decode_hcm_rules.c ---- */
 int decode_hcm_rules(struct decode *d, const hcm_msg *m, struct conf_hcm *h, struct error *err);
 int decode_tcp_proxy(struct decode *d, const ProtobufCMessage *msg, struct conf_net_filter *f,

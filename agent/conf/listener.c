@@ -24,6 +24,7 @@ static void fini_chain(const struct conf_filter_chain *chain, void *arg)
             continue;
         conf_object_unref(f->hcm->route_config);
         conf_scoped_routes_fini(f->hcm->scoped);
+        conf_local_reply_fini(f->hcm->local_reply);
         for (size_t j = 0; j < f->hcm->filters_n; j++) {
             conf_object_unref(f->hcm->filters[j].plugin);
             conf_object_unref(f->hcm->filters[j].default_plugin);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "conf/local_reply.h"
 #include "conf/object.h"
 #include "conf/plugin.h"
 #include "conf/route.h"
@@ -112,7 +113,8 @@ struct conf_hcm {
     size_t filters_n;
     struct conf_access_log *access_logs;
     size_t access_logs_n;
-    const char *server_name; /* default "envoy" */
+    struct conf_local_reply *local_reply; /* or NULL */
+    const char *server_name;              /* default "envoy" */
     enum conf_server_header server_header;
     enum conf_xfcc xfcc;
     bool xfcc_cert, xfcc_chain, xfcc_subject, xfcc_uri, xfcc_dns; /* set_current_client_... */
@@ -121,6 +123,7 @@ struct conf_hcm {
     bool normalize_path, merge_slashes;
     enum conf_slashes escaped_slashes;
     enum conf_underscores underscores;
+    bool keeps_broken; /* stream_error_on_invalid_http_message */
     bool strip_any_port, strip_matching_port, strip_host_dot;
     bool append_x_forwarded_port, maps_ipv4; /* 1.2.3.4 as ::ffff:1.2.3.4 in x-forwarded-for */
     bool pack_trace_reason;

@@ -26,7 +26,6 @@ static void worker_fini(void *obj)
 {
     struct router_worker *w = obj;
     router_shadow_cancel_all(w);
-    router_forget_formats(w);
     if (w->has_stats) {
 #define X(name) stat_release(w->name);
         ROUTER_STAT_MAP(X)

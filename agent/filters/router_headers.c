@@ -1,7 +1,7 @@
 /* What the router changes in headers on their way. Source: Envoy's RouteEntryImplBase
  * (finalizeRequestHeaders, finalizeResponseHeaders). */
 #include "filters/router_private.h"
-#include "http/format.h"
+#include "http/header_ops.h"
 
 static struct str format_u64(uint64_t v, char dst[24])
 {
@@ -17,78 +17,6 @@ void router_set_number(struct headers *h, struct str name, uint64_t v)
 {
     char text[24];
     headers_set(h, name, format_u64(v, text));
-}
-
-enum { FORMATS_MAX = 4096 }; /* kept; those of configurations that are gone are among them */
-
-void router_forget_formats(struct router_worker *w)
-{
-    struct hash_entry *e;
-    size_t it = 0;
-    while ((e = hash_next(&w->formats, &it))) {
-        struct format *f = e->value;
-        format_destroy(&f);
-    }
-    hash_fini(&w->formats);
-}
-
-static const struct format *find_format(struct router_worker *w, struct str text)
-{
-    struct format *f = hash_find(&w->formats, text);
-    if (f)
-        return f;
-    if (hash_count(&w->formats) >= FORMATS_MAX)
-        router_forget_formats(w);
-    if (format_parse(text.p, &f, NULL)) /* it was checked when it came */
-        return NULL;
-    hash_set(&w->formats, text, f);
-    return f;
-}
-
-/* p NULL: nothing to add. */
-static struct str option_value(struct router_stream *r, const struct conf_header_value_option *o)
-{
-    struct sbuf out = {0};
-    if (!o->is_format)
-        return o->value;
-    const struct format *f = find_format(r->worker, o->value);
-    if (f)
-        format_print_value(f, &r->s->info, r->s, &out);
-    struct str v = {arena_strndup(&r->s->arena, out.p ? out.p : "", out.n), out.n};
-    sbuf_fini(&out);
-    return v.n || o->keep_empty ? v : STR_NULL;
-}
-
-static void apply_option(struct router_stream *r, const struct conf_header_value_option *o,
-                         struct headers *h)
-{
-    struct str v = option_value(r, o);
-    if (!v.p || !header_value_is_valid(v))
-        return;
-    switch (o->action) {
-    case CONF_APPEND_OR_ADD:
-        headers_add(h, o->name, v);
-        return;
-    case CONF_ADD_IF_ABSENT:
-        if (!headers_find_name(h, o->name))
-            headers_add(h, o->name, v);
-        return;
-    case CONF_OVERWRITE_OR_ADD:
-        headers_set(h, o->name, v);
-        return;
-    case CONF_OVERWRITE_IF_EXISTS:
-        if (headers_find_name(h, o->name))
-            headers_set(h, o->name, v);
-        return;
-    }
-}
-
-static void apply(struct router_stream *r, const struct conf_header_ops *ops, struct headers *h)
-{
-    for (size_t i = 0; i < ops->remove_n; i++)
-        headers_remove(h, ops->remove[i]);
-    for (size_t i = 0; i < ops->add_n; i++)
-        apply_option(r, &ops->add[i], h);
 }
 
 /* The last one wins: the configuration, unless the most specific shall. */
@@ -109,7 +37,7 @@ static void apply_all(struct router_stream *r, bool is_request, struct headers *
     for (size_t i = 0; i < n; i++) {
         const struct conf_header_ops *o = ops[r->config->most_specific_wins ? n - 1 - i : i];
         if (o)
-            apply(r, o, h);
+            header_ops_apply(o, r->s, h);
     }
 }
 

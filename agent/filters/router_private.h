@@ -31,7 +31,6 @@ struct router_worker {
     const struct conf_router *options;
     struct list shadows; /* struct router_shadow */
     unsigned shadows_n;
-    struct hash formats; /* of header values: text -> struct format * */
     bool has_stats;
 #define X(name) stat_id name;
     ROUTER_STAT_MAP(X)
@@ -109,7 +108,6 @@ void router_finish_upstream(struct router_stream *r);
 struct upstream_host *router_choose_host(struct router_stream *r, struct upstream_cluster *c);
 
 /* ---- router_headers.c ---- */
-void router_forget_formats(struct router_worker *w);
 void router_set_number(struct headers *h, struct str name, uint64_t v);
 /* The route's, virtual host's and configuration's changes, and its rewrites. */
 void router_change_request(struct router_stream *r, struct headers *h);

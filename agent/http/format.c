@@ -94,6 +94,17 @@ static bool print_resp(const struct item *it, const struct stream_info *info,
     return s && print_header(&s->resp, it, out);
 }
 
+static bool print_local_reply_body(const struct item *it, const struct stream_info *info,
+                                   const struct stream *s, struct sbuf *out)
+{
+    (void)it;
+    (void)info;
+    if (!s || !s->local_body.p)
+        return false;
+    sbuf_add(out, s->local_body.p, s->local_body.n);
+    return true;
+}
+
 static bool print_trailer(const struct item *it, const struct stream_info *info,
                           const struct stream *s, struct sbuf *out)
 {
@@ -223,6 +234,7 @@ static const struct {
     {"DOWNSTREAM_LOCAL_PORT", print_down_local_port, ARG_NONE},
     {"CONNECTION_ID", print_connection_id, ARG_NONE},
     {"REQUESTED_SERVER_NAME", print_server_name, ARG_NONE},
+    {"LOCAL_REPLY_BODY", print_local_reply_body, ARG_NONE},
     {"ROUTE_NAME", print_route_name, ARG_NONE},
     {"FILTER_CHAIN_NAME", print_chain_name, ARG_NONE},
 };

@@ -1,6 +1,7 @@
 #include "http/hcm.h"
 
 #include "base/mem.h"
+#include "http/header_ops.h"
 
 void hcm_stats_init(struct hcm_stats *st, const char *prefix)
 {
@@ -42,6 +43,7 @@ void hcm_destroy(struct hcm **hcm)
     for (size_t i = 0; i < h->conf->filters_n; i++)
         if (h->ops[i]->worker_fini)
             h->ops[i]->worker_fini(h->worker_objs[i]);
+    header_ops_forget(h);
     hcm_stats_fini(&h->stats);
     mem_free(h->ops);
     mem_free(h->worker_objs);

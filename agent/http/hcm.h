@@ -65,6 +65,7 @@ struct hcm {
     /* Writes the access log of a complete stream. */
     void (*log)(struct hcm *hcm, struct stream *s);
     struct access_logs *logs; /* filters/access_log.h */
+    struct hash formats;      /* http/header_ops.c: text -> struct format * */
     uint64_t buffer_limit;
     /* Asked at response headers: shall this connection close (drain)? */
     bool (*is_draining)(void *arg);

@@ -3,8 +3,10 @@
 #include <stdio.h>
 
 #include "http/filter_chain.h"
+#include "http/format.h"
 #include "http/hcm.h"
-#include "http/stream.h"
+#include "http/header_ops.h"
+#include "http/log_filter.h"
 
 static int grpc_of_http(unsigned status)
 {
@@ -63,13 +65,55 @@ static void fill_grpc(struct stream *s, unsigned status, struct str body, int gr
         headers_set_id(&s->resp, HDR_GRPC_MESSAGE, percent_encode(s, body));
 }
 
-static void fill_plain(struct stream *s, unsigned status, struct str body)
+/* The body in its format; *type_r: its content type. */
+static struct str format_body(struct stream *s, const struct conf_body_format *f, struct str body,
+                              struct str *type_r)
+{
+    struct sbuf out = {0};
+    s->local_body = body.p ? body : STR("");
+    *type_r = f && *f->content_type ? str_of(f->content_type) : STR("text/plain");
+    const struct format *format = f && f->text ? header_ops_format(s->hcm, str_of(f->text)) : NULL;
+    if (!format)
+        return body;
+    format_print(format, &s->info, s, &out);
+    body = (struct str){arena_strndup(&s->arena, out.p ? out.p : "", out.n), out.n};
+    sbuf_fini(&out);
+    return body;
+}
+
+/* What the configuration makes of an answer. s->resp holds its headers so far. */
+static void rewrite(struct stream *s, unsigned *status, struct str *body, struct str *type_r)
+{
+    const struct conf_local_reply *conf = s->hcm->conf->local_reply;
+    const struct conf_body_format *format = conf ? &conf->format : NULL;
+    *type_r = STR("text/plain");
+    if (!conf)
+        return;
+    s->info.status = *status;
+    add_number(&s->resp, HDR_STATUS, *status);
+    for (size_t i = 0; i < conf->mappers_n; i++) {
+        const struct conf_reply_mapper *m = &conf->mappers[i];
+        if (!log_filter_matches(m->filter, &s->info, s))
+            continue;
+        if (m->has_body)
+            *body = m->body;
+        header_ops_apply(&m->headers, s, &s->resp);
+        *status = m->status ? m->status : *status;
+        s->info.status = *status;
+        add_number(&s->resp, HDR_STATUS, *status);
+        format = m->format.text ? &m->format : format;
+        break;
+    }
+    *body = format_body(s, format, *body, type_r);
+}
+
+static void fill_plain(struct stream *s, unsigned status, struct str body, struct str type)
 {
     add_number(&s->resp, HDR_STATUS, status);
     if (body.n) {
         add_number(&s->resp, HDR_CONTENT_LENGTH, body.n);
         if (!headers_find(&s->resp, HDR_CONTENT_TYPE))
-            headers_set_id(&s->resp, HDR_CONTENT_TYPE, STR("text/plain"));
+            headers_set_id(&s->resp, HDR_CONTENT_TYPE, type);
     }
 }
 
@@ -107,13 +151,21 @@ void stream_local_reply(struct stream *s, unsigned status, struct str body, cons
     s->epoch++;
     s->info.flags |= flag;
     s->info.details = details;
+    struct str type;
+    s->closes_connection = status == 400 && !s->hcm->conf->keeps_broken;
     body.p = body.n ? arena_strndup(&s->arena, body.p, body.n) : NULL;
     headers_clear(&s->resp);
     for (size_t i = 0; add && i < add->n; i++)
         headers_add(&s->resp, header_name(add, &add->v[i]), header_value(add, &add->v[i]));
+    struct str given = body, own_type = headers_get(&s->resp, HDR_CONTENT_TYPE);
+    rewrite(s, &status, &body, &type);
+    /* The type that came with the answer does not speak of a body made here. */
+    if (own_type.p && !str_eq(given, body) &&
+        str_eq(own_type, headers_get(&s->resp, HDR_CONTENT_TYPE)))
+        headers_remove_id(&s->resp, HDR_CONTENT_TYPE);
     if (s->is_grpc)
         fill_grpc(s, status, body, grpc_status);
     else
-        fill_plain(s, status, body);
+        fill_plain(s, status, body, type);
     send_reply(s, body, past_filters);
 }

@@ -120,6 +120,7 @@ struct stream {
     struct stream_info info;
     char request_id[40];
     const struct conf_route_config *routes; /* cache of http/route_resolve.c */
+    struct str local_body;                  /* of a local reply, before it is formatted */
     uint64_t random;                        /* http/route_resolve.c; 0: not drawn yet */
     bool is_head, is_grpc;
     /* progress */
@@ -127,8 +128,9 @@ struct stream {
     bool resp_started, resp_complete; /* sent to the codec */
     bool is_replied;                  /* a local reply was started */
     bool is_reset, is_ended;
-    uint8_t resp_passes;                 /* responses that entered the chain */
-    uint32_t epoch;                      /* bumped when what the chain was doing is void */
+    bool closes_connection; /* HTTP/1: the message was broken, who knows where the next begins */
+    uint8_t resp_passes;    /* responses that entered the chain */
+    uint32_t epoch;         /* bumped when what the chain was doing is void */
     uint8_t req_disabled, resp_disabled; /* back-pressure counters */
     struct loop_timer idle_timer, request_timer;
     uint32_t idle_timeout_ms;

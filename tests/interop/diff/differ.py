@@ -25,7 +25,7 @@ def load(name):
 def case_hcm(case):
     if "scoped_routes" in case:
         return hcm(filters=case.get("filters", ()), scoped_routes=case["scoped_routes"])
-    config = {"name": "r", "virtual_hosts": [
+    config = {"name": "r", "validate_clusters": False, "virtual_hosts": [
         {"name": "v", "domains": case.get("domains", ["*"]), "routes": case["routes"]}]}
     for key in CONFIG_KEYS:
         if key in case:
@@ -43,6 +43,15 @@ def case_hcm(case):
     return hcm(filters=case.get("filters", ()), route_config=config, **case.get("hcm", {}))
 
 
+def free_ports(n):
+    """All different: each is held until all are found."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
 class Rig:
     """Origins a and b, and the configuration that leads to them."""
 
@@ -50,7 +59,7 @@ class Rig:
         self.cases = cases
         self.seen = []
         self.origins = {n: Origin(lambda q, n=n: self.answer(n, q)) for n in ("a", "b")}
-        self.ports = [free_port() for _ in cases]
+        self.ports = free_ports(len(cases))
         clusters = [cluster(n, [o.port]) for n, o in self.origins.items()]
         named = cluster("named", [self.origins["a"].port])
         named["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"][
@@ -73,7 +82,7 @@ class Rig:
             r.get("method", "GET"), r["path"], r.get("host", "h.test"),
             "".join("%s: %s\r\n" % tuple(p) for p in pairs))
         with Client(self.ports[i]) as c:
-            m = c.ask(text.encode("latin-1"))
+            m = c.ask(text.encode("latin-1"), head_only=r.get("method") == "HEAD")
         out = {"status": m.status, "location": m.get("location"), "body": m.body.decode("latin-1"),
                "got": fold(m.headers)}
         if self.seen:
