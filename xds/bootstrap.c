@@ -58,8 +58,8 @@ static int set_admin(struct bootstrap *b, struct decode *d, const bootstrap_msg 
                                 &b->admin_access_logs_n, err);
     if (!rc && *a->access_log_path && !b->admin_access_logs_n) {
         b->admin_access_logs = DECODE_NEW(d, struct conf_access_log);
-        b->admin_access_logs[b->admin_access_logs_n++] =
-            (struct conf_access_log){CONF_LOG_FILE, decode_text(d, a->access_log_path), NULL};
+        b->admin_access_logs[b->admin_access_logs_n++] = (struct conf_access_log){
+            .sink = CONF_LOG_FILE, .path = decode_text(d, a->access_log_path)};
     }
     return rc ? error_prefix(err, "admin.") : 0;
 }

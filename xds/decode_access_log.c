@@ -144,7 +144,7 @@ static int decode_log(struct decode *d, const log_msg *m, bool is_listener,
             err, ERR_UNSUPPORTED,
             "typed_config: Didn't find a registered implementation for '%s' with type URL: '%.*s'",
             m->name, STR_ARG(m->config_type_case ? pb_any_type(m->typed_config) : STR("")));
-    if (m->filter && !(is_listener && is_no_route_filter(m->filter)))
+    if (m->filter && is_listener && !is_no_route_filter(m->filter))
         return error_set(err, ERR_UNSUPPORTED, "filter: not supported");
     if (!sink->decode) {
         decode_count_noop(m->name, sink->type);
@@ -152,7 +152,10 @@ static int decode_log(struct decode *d, const log_msg *m, bool is_listener,
     }
     if (decode_any(d, m->typed_config, &msg, err))
         return -ERR_INVALID;
-    if (sink->decode(d, msg, &logs[(*n)++], err))
+    struct conf_access_log *log = &logs[(*n)++];
+    if (m->filter && !is_listener && decode_log_filter(d, m->filter, &log->filter, err))
+        return error_prefix(err, "filter.");
+    if (sink->decode(d, msg, log, err))
         return error_prefix(err, "typed_config.");
     return 0;
 }

@@ -12,6 +12,12 @@ static void each_chain(const struct conf_listener *l, chain_fn fn, void *arg)
         fn(l->default_chain, arg);
 }
 
+static void fini_logs(const struct conf_access_log *logs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        conf_log_filter_fini(logs[i].filter);
+}
+
 static void fini_chain(const struct conf_filter_chain *chain, void *arg)
 {
     (void)arg;
@@ -20,8 +26,11 @@ static void fini_chain(const struct conf_filter_chain *chain, void *arg)
         const struct conf_net_filter *f = &chain->filters[i];
         conf_object_unref(f->plugin);
         conf_object_unref(f->default_plugin);
+        if (f->tcp_proxy)
+            fini_logs(f->tcp_proxy->access_logs, f->tcp_proxy->access_logs_n);
         if (!f->hcm)
             continue;
+        fini_logs(f->hcm->access_logs, f->hcm->access_logs_n);
         conf_object_unref(f->hcm->route_config);
         conf_scoped_routes_fini(f->hcm->scoped);
         conf_local_reply_fini(f->hcm->local_reply);

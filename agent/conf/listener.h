@@ -24,7 +24,8 @@ enum conf_log_sink { CONF_LOG_FILE, CONF_LOG_STDOUT, CONF_LOG_STDERR };
 struct conf_access_log {
     enum conf_log_sink sink;
     const char *path;
-    const char *format; /* Envoy format string; NULL: the default format */
+    const char *format;             /* Envoy format string; NULL: the default format */
+    struct conf_log_filter *filter; /* NULL: all */
 };
 
 /* ---- HTTP filters ---- */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/format.h"
+#include "http/log_filter.h"
 
 /* A file is written to by a double buffer: workers append under the file's lock (held for a
  * memcpy), the thread takes the filled buffer away and writes it. */
@@ -37,6 +38,7 @@ struct access_logs {
     struct {
         struct log_file *file;
         struct format *format;
+        const struct conf_log_filter *filter; /* or NULL */
     } * v;
     size_t n;
     struct sbuf line;
@@ -221,6 +223,7 @@ struct access_logs *access_logs_create(struct access_log_writer *w,
     a->v = mem_zalloc(n * sizeof(*a->v));
     for (size_t i = 0; i < n; i++) {
         a->v[i].file = get_file(w, &conf[i]);
+        a->v[i].filter = conf[i].filter;
         if (format_parse(conf[i].format, &a->v[i].format, NULL))
             format_parse(NULL, &a->v[i].format, NULL); /* formats are checked when decoded */
     }
@@ -245,6 +248,8 @@ void access_logs_write(struct access_logs *a, const struct stream_info *info,
 {
     for (size_t i = 0; a && i < a->n; i++) {
         struct log_file *f = a->v[i].file;
+        if (a->v[i].filter && !log_filter_matches(a->v[i].filter, info, s))
+            continue;
         a->line.n = 0;
         format_print(a->v[i].format, info, s, &a->line);
         pthread_mutex_lock(&f->lock);

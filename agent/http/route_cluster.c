@@ -114,20 +114,34 @@ static void compute_hash(const struct headers *h, const struct route_facts *fact
 
 /* ---- clusters ---- */
 
+static uint64_t weight(const struct conf_weighted_cluster *c, const struct runtime *runtime)
+{
+    uint64_t w = c->weight;
+    if (c->runtime_key.n)
+        w = runtime_integer(runtime, c->runtime_key, w);
+    return w > UINT32_MAX ? UINT32_MAX : w;
+}
+
 static const struct conf_weighted_cluster *pick_weighted(const struct conf_weighted *w,
-                                                         const struct headers *h, uint64_t random,
+                                                         const struct headers *h,
+                                                         const struct route_facts *facts,
                                                          const struct route_choice *c)
 {
-    uint64_t value = random, given;
+    uint64_t value = facts->random, given, total = 0;
+    for (size_t i = 0; i < w->n; i++)
+        total += weight(&w->v[i], facts->runtime);
+    if (!total)
+        return NULL;
     if (w->use_hash_policy && c->has_hash)
         value = c->hash;
     if (w->header_name.n && str_to_u64(headers_get_name(h, w->header_name), UINT64_MAX, &given))
         value = given;
-    value %= w->total;
+    value %= total;
     for (size_t i = 0; i < w->n; i++) {
-        if (value < w->v[i].weight)
+        uint64_t one = weight(&w->v[i], facts->runtime);
+        if (value < one)
             return &w->v[i];
-        value -= w->v[i].weight;
+        value -= one;
     }
     return NULL;
 }
@@ -141,7 +155,7 @@ void route_choose_cluster(const struct headers *h, const struct route_facts *fac
     if (r->hash_n)
         compute_hash(h, facts, arena, c);
     if (r->weighted) {
-        c->weighted = pick_weighted(r->weighted, h, facts->random, c);
+        c->weighted = pick_weighted(r->weighted, h, facts, c);
         if (!c->weighted)
             return;
         c->cluster = c->weighted->name;

@@ -192,9 +192,12 @@ bool route_match_headers(const struct conf_header_match *m, size_t n, const stru
     return true;
 }
 
-bool route_match_fraction(const struct conf_fraction *f, uint64_t random)
+bool route_match_fraction(const struct conf_fraction *f, const struct route_facts *facts)
 {
-    return random % f->denominator < f->numerator;
+    struct runtime_fraction share = {f->numerator, f->denominator};
+    if (f->runtime_key.n)
+        share = runtime_share(facts->runtime, f->runtime_key, share);
+    return facts->random % share.denominator < share.numerator;
 }
 
 static bool is_grpc(const struct headers *h)
@@ -220,7 +223,7 @@ static bool match_route(const struct conf_route *r, const struct headers *h, str
            match_certificate(r, facts) && route_match_headers(r->headers, r->headers_n, h) &&
            route_match_query(r->query, r->query_n, headers_get(h, HDR_PATH)) &&
            route_match_cookies(r->cookies, r->cookies_n, h) &&
-           (!r->has_fraction || route_match_fraction(&r->fraction, facts->random));
+           (!r->has_fraction || route_match_fraction(&r->fraction, facts));
 }
 
 static const struct conf_virtual_host *find_vhost(const struct conf_route_config *rc,

@@ -7,13 +7,15 @@
 #include <stdbool.h>
 
 #include "conf/route.h"
+#include "conf/runtime.h"
 #include "conf/scoped_route.h"
 #include "http/headers.h"
 #include "net/addr.h"
 
 /* What is not in the headers. */
 struct route_facts {
-    uint64_t random; /* the same for all questions about one request */
+    uint64_t random;               /* the same for all questions about one request */
+    const struct runtime *runtime; /* or NULL */
     const struct addr *peer, *local;
     bool cert_presented, cert_validated;
     /* Cookies for hash policies: only a balancer that hashes asks for them, as in Envoy. */
@@ -43,7 +45,7 @@ const struct conf_virtual_host *route_match_host(const struct conf_route_config 
 /* Does the path (with its query) match the route's path condition? */
 bool route_match_path(const struct conf_route *r, struct str path);
 /* By the share of the requests that is wanted. */
-bool route_match_fraction(const struct conf_fraction *f, uint64_t random);
+bool route_match_fraction(const struct conf_fraction *f, const struct route_facts *facts);
 /* Do all header conditions hold? */
 bool route_match_headers(const struct conf_header_match *m, size_t n, const struct headers *h);
 

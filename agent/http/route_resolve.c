@@ -54,8 +54,10 @@ const char *route_resolve(struct stream *s, const struct headers *h,
     *choice_r = (struct route_choice){0};
     if (!rc)
         return s->hcm->conf->scoped ? "route_not_found" : "route_configuration_not_found";
-    struct route_facts facts = {
-        .random = stream_random(s), .peer = stream_info_remote(&s->info), .local = &down->local};
+    struct route_facts facts = {.random = stream_random(s),
+                                .runtime = s->snapshot->runtime,
+                                .peer = stream_info_remote(&s->info),
+                                .local = &down->local};
     if (!route_match(rc, h, &facts, choice_r))
         return "route_not_found";
     if (choice_r->route && choice_r->route->action == CONF_ACTION_CLUSTER)

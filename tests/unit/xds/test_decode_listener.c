@@ -216,9 +216,9 @@ static const struct {
               "{'@type': " FILE_LOG "}}]"),
      "access_log[0].typed_config.path: must not be empty"},
     {"log filter",
-     HCM("stat_prefix: s, access_log: [{name: f, filter: {response_flag_filter: {flags: [NR]}}, "
+     HCM("stat_prefix: s, access_log: [{name: f, filter: {status_code_filter: {}}, "
          "typed_config: {'@type': " FILE_LOG ", path: /x}}], " ROUTES),
-     AT_FILTER "typed_config.access_log[0].filter: not supported"},
+     AT_FILTER "typed_config.access_log[0].filter.status_code_filter.comparison.value: required"},
 };
 
 static void test_bad(void **state)
