@@ -45,6 +45,14 @@ struct bootstrap_cluster {
     struct str bytes;
 };
 
+/* A layer of layered_runtime. */
+struct bootstrap_layer {
+    const char *name;
+    struct str values;     /* static_layer, a serialized Struct; empty for others */
+    const char *rtds_name; /* rtds_layer: the resource; "" for others */
+    struct conf_source source;
+};
+
 struct bootstrap {
     struct arena arena;
     struct str bytes; /* the whole Bootstrap, serialized */
@@ -69,6 +77,8 @@ struct bootstrap {
 
     struct xds_server ads; /* api XDS_API_NONE: none */
     struct bootstrap_source lds, cds;
+    struct bootstrap_layer *layers;
+    size_t layers_n;
     uint32_t stats_flush_interval_ms; /* default 5000 */
 };
 

@@ -19,6 +19,7 @@ static const struct {
     [XDS_SDS] = {"sds", sds_remove},
 
     [XDS_SRDS] = {"http.scoped_rds", srds_remove},
+    [XDS_RTDS] = {"runtime", rtds_remove},
 };
 
 /* ---- shared by the types ---- */
@@ -166,6 +167,9 @@ static void apply_one(struct control *c, struct batch *b, enum xds_type t,
     case XDS_RDS:
         rds_apply(c, b, r);
         break;
+    case XDS_RTDS:
+        rtds_apply(c, b, r);
+        break;
     case XDS_SRDS:
         srds_apply(c, b, r);
         break;
@@ -288,6 +292,8 @@ static void define_stats(struct control *c)
         enum stat_kind kind;
         const char *name;
     } rows[] = {
+        {&c->runtime_keys, STAT_GAUGE, "runtime.num_keys"},
+        {&c->runtime_layers, STAT_GAUGE, "runtime.num_layers"},
         {&c->connected, STAT_GAUGE, "control_plane.connected_state"},
         {&c->dynamic_unknown, STAT_COUNTER, "server.dynamic_unknown_fields"},
         {&c->static_unknown, STAT_COUNTER, "server.static_unknown_fields"},
@@ -350,6 +356,7 @@ int control_start(struct control *c, struct error *err)
     const struct ads_ops ops = {on_update, on_connected, on_failure, c};
     if (sources_create(c->loop, boot, &ops, &c->sources, err))
         return -(int)err->code;
+    rtds_start(c);
     struct batch *b = batch_create(c, XDS_LDS, 0, 0);
     for (size_t i = 0; i < boot->secrets_n; i++)
         snapshot_set_secret(c->o.ops.edit(c->o.ops.arg), boot->secrets[i]->object.name,

@@ -76,6 +76,7 @@ struct control {
     struct control_stats stats[XDS_TYPE_COUNT];
     struct pb_unknown unknown;
     stat_id connected, dynamic_unknown, static_unknown;
+    stat_id runtime_keys, runtime_layers;
     stat_id active_clusters, warming_clusters, cluster_added, cluster_modified, cluster_removed;
     stat_id active_listeners, warming_listeners, listener_added, listener_modified,
         listener_removed, listener_create_success, listener_create_failure;
@@ -125,6 +126,12 @@ void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
 void rds_remove(struct control *c, struct entry *e);
 void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void ecds_remove(struct control *c, struct entry *e);
+
+/* ---- control_rtds.c ---- */
+/* The layers of the bootstrap; asks for those that are discovered. */
+void rtds_start(struct control *c);
+void rtds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
+void rtds_remove(struct control *c, struct entry *e);
 
 /* ---- control_srds.c ---- */
 void srds_want_of_listener(struct control *c, const struct conf_listener *l);

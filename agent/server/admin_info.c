@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "server/admin_private.h"
+#include "server/publish.h"
 #include "server/server.h"
 #include "xds/dump.h"
 
@@ -107,56 +108,22 @@ void admin_server_info(struct admin_request *r)
 
 /* ---- /runtime ---- */
 
-static void add_entry(json_t *entries, const char *key, const json_t *value, size_t layer,
-                      size_t layers_n)
-{
-    json_t *e = json_object_get(entries, key);
-    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    const char *shown = text ? text : json_string_value(value);
-    if (!e) {
-        json_t *values = json_array();
-        for (size_t i = 0; i < layers_n; i++)
-            json_array_append_new(values, json_string(""));
-        e = json_pack("{s:o}", "layer_values", values);
-        json_object_set_new(entries, key, e);
-    }
-    json_array_set_new(json_object_get(e, "layer_values"), layer, json_string(shown));
-    json_object_set_new(e, "final_value", json_string(shown));
-    free(text); /* lint: free: jansson allocated it */
-}
-
-/* Nested maps are names with dots. */
-static void add_layer(json_t *entries, const char *prefix, json_t *layer, size_t at, size_t n)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach(layer, key, value)
-    {
-        struct sbuf name = {0};
-        sbuf_printf(&name, "%s%s%s", prefix, *prefix ? "." : "", key);
-        if (json_is_object(value) && !json_object_get(value, "numerator") && name.n < 1024)
-            add_layer(entries, name.p, value, at, n);
-        else
-            add_entry(entries, name.p, value, at, n);
-        sbuf_fini(&name);
-    }
-}
-
-/* The layers that the bootstrap gives; nothing here changes at run time. */
 void admin_runtime(struct admin_request *r)
 {
-    json_t *boot = dump_message("type.googleapis.com/envoy.config.bootstrap.v3.Bootstrap",
-                                r->server->bootstrap->bytes, false);
-    json_t *layers = json_object_get(json_object_get(boot, "layered_runtime"), "layers");
-    json_t *names = json_array(), *entries = json_object(), *layer;
-    size_t i;
-    json_array_foreach(layers, i, layer)
-    {
-        const char *name = json_string_value(json_object_get(layer, "name"));
-        json_array_append_new(names, json_string(name ? name : ""));
-        add_layer(entries, "", json_object_get(layer, "static_layer"), i, json_array_size(layers));
+    const struct runtime *rt = publish_current(r->server->publish)->runtime;
+    json_t *names = json_array(), *entries = json_object();
+    size_t it = 0;
+    struct hash_entry *h;
+    for (size_t i = 0; rt && i < rt->layers_n; i++)
+        json_array_append_new(names, json_string(rt->layers[i]));
+    while (rt && (h = hash_next(&rt->values, &it))) {
+        const struct runtime_value *v = h->value;
+        json_t *values = json_array();
+        for (size_t i = 0; i < rt->layers_n; i++)
+            json_array_append_new(values, json_string(v->layers[i] ? v->layers[i] : ""));
+        json_object_set_new(entries, v->key,
+                            json_pack("{s:o s:s}", "layer_values", values, "final_value", v->text));
     }
-    json_decref(boot);
     admin_reply_json(r, json_pack("{s:o s:o}", "layers", names, "entries", entries));
 }
 

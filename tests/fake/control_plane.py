@@ -21,6 +21,12 @@ from resources import PROTO, URLS, Folder, Messages, Resource, load_text, short_
 
 SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 DISCOVERY = "envoy.service.discovery.v3."
+# Of the services that have one type each.
+OWN_METHODS = {"Stream" + n for n in (
+    "Clusters", "Endpoints", "Listeners", "Routes", "Secrets", "Runtime", "ScopedRoutes",
+    "ExtensionConfigs")} | {"Delta" + n for n in (
+        "Clusters", "Endpoints", "Listeners", "Routes", "Secrets", "Runtime", "ScopedRoutes",
+        "ExtensionConfigs", "VirtualHosts")}
 
 
 class Watch:
@@ -265,6 +271,9 @@ class Server(grpc.GenericRpcHandler):
 
     def service(self, call):
         stream_class = self.METHODS.get(call.method)
+        method = call.method.rsplit("/", 1)[1]
+        if not stream_class and method in OWN_METHODS:
+            stream_class = SotwStream if method.startswith("Stream") else DeltaStream
         if not stream_class:
             return None
 
@@ -282,12 +291,13 @@ class Server(grpc.GenericRpcHandler):
 
         return grpc.stream_stream_rpc_method_handler(serve)
 
-    def start(self, address):
+    def start(self, address, credentials=None):
         """Returns the port."""
         self.grpc = grpc.server(futures.ThreadPoolExecutor(64), handlers=[self], options=[
             ("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1),
             ("grpc.http2.min_ping_interval_without_data_ms", 10000)])
-        port = self.grpc.add_insecure_port(address)
+        port = (self.grpc.add_secure_port(address, credentials) if credentials
+                else self.grpc.add_insecure_port(address))
         if not port:
             raise OSError(f"cannot listen on {address}")
         self.grpc.start()

@@ -24,6 +24,8 @@ TYPES = {
     "rds": "envoy.config.route.v3.RouteConfiguration",
     "ecds": "envoy.config.core.v3.TypedExtensionConfig",
     "sds": "envoy.extensions.transport_sockets.tls.v3.Secret",
+    "rtds": "envoy.service.runtime.v3.Runtime",
+    "srds": "envoy.config.route.v3.ScopedRouteConfiguration",
 }
 URLS = {short: PREFIX + name for short, name in TYPES.items()}
 SHORT = {url: short for short, url in URLS.items()}

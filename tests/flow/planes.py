@@ -7,6 +7,7 @@ from lib import TOP, address, wait_for
 
 sys.path.insert(0, os.path.join(TOP, "tests", "fake"))
 
+import grpc  # noqa: E402
 import yaml  # noqa: E402
 from control_plane import Messages, Server  # noqa: E402
 from resources import URLS  # noqa: E402
@@ -16,10 +17,13 @@ messages = Messages()
 
 
 class Plane:
-    def __init__(self, **options):
+    def __init__(self, address="127.0.0.1:0", tls=None, **options):
+        """tls: an authority with a certificate `server`; clients need one of it, too."""
         self.said = []
         self.server = Server(messages, say=self.said.append, **options)
-        self.port = self.server.start("127.0.0.1:0")
+        self.port = self.server.start(address, tls and grpc.ssl_server_credentials(
+            [(tls.read("server.key").encode(), tls.read("server.pem").encode())],
+            tls.read("ca.pem").encode(), True))
         self.set()
         self.server.resources = {url: {} for url in URLS.values()}
 
