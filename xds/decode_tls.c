@@ -255,7 +255,8 @@ static const struct tls_validation *inline_validation(const struct conf_tls *tls
 static int check(const struct conf_tls *tls, struct error *err)
 {
     const struct tls_validation *v = inline_validation(tls, 0);
-    if (v && v->sans_n && tls->validations_n == 1 && !v->trusted_ca.n && !v->uses_system_roots)
+    if (v && v->sans_n && tls->validations_n == 1 && !v->trusted_ca.n && !v->uses_system_roots &&
+        !v->domains_n)
         return error_set(err, ERR_INVALID,
                          "common_tls_context.validation_context: SAN-based verification of peer "
                          "certificates without trusted CA is insecure and not allowed");

@@ -350,7 +350,7 @@ int tls_trust_init(struct tls_trust *t, SSL_CTX *ctx, const struct tls_sources *
     if (rc)
         return rc;
     t->can_verify = has_ca || count(t, false);
-    bool is_demanded = s->params->require_client_certificate ||
+    bool is_demanded = s->params->require_client_certificate || t->domains_n ||
                        ((count(t, true) || count(t, false)) && !t->accept_untrusted);
     bool is_asked = is_demanded || has_ca || t->accept_untrusted || count(t, false);
     *mode_r = !is_asked     ? SSL_VERIFY_NONE

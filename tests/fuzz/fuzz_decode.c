@@ -33,6 +33,8 @@ static int decode(unsigned type, struct str bytes, const struct pb_unknown *unkn
         return decode_endpoints(bytes, unknown, (struct conf_endpoints **)(void *)o_r, err);
     case 3:
         return decode_route_config(bytes, unknown, (struct conf_route_config **)(void *)o_r, err);
+    case 5:
+        return decode_secret(bytes, unknown, (struct conf_secret **)(void *)o_r, err);
     default:
         return decode_extension(bytes, unknown, (struct conf_plugin **)(void *)o_r, err);
     }
@@ -49,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int strict = 0; strict < 2; strict++) {
         struct conf_object *o;
         struct error err = {0};
-        int rc = decode(data[0] % 5, bytes, strict ? NULL : &unknown, &o, &err);
+        int rc = decode(data[0] % 6, bytes, strict ? NULL : &unknown, &o, &err);
         check((rc == 0) == (o != NULL));
         check(rc == 0 || (rc == -(int)err.code && err.text[0]));
         check(!o || (o->name && o->refs == 1));
