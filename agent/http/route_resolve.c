@@ -3,6 +3,7 @@
 
 #include "base/crypto.h"
 #include "http/hcm.h"
+#include "net/tls_info.h"
 
 /* A number for shares and weights; the same whenever the stream asks. */
 static uint64_t stream_random(struct stream *s)
@@ -57,7 +58,9 @@ const char *route_resolve(struct stream *s, const struct headers *h,
     struct route_facts facts = {.random = stream_random(s),
                                 .runtime = s->snapshot->runtime,
                                 .peer = stream_info_remote(&s->info),
-                                .local = &down->local};
+                                .local = &down->local,
+                                .cert_presented = down->tls && tls_info_has_peer(down->tls),
+                                .cert_validated = down->tls && tls_info_is_verified(down->tls)};
     if (!route_match(rc, h, &facts, choice_r))
         return "route_not_found";
     if (choice_r->route && choice_r->route->action == CONF_ACTION_CLUSTER)
