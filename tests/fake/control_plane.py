@@ -281,7 +281,8 @@ class Server(grpc.GenericRpcHandler):
             with self.lock:
                 stream = stream_class(self, next(self.numbers), context)
                 self.streams[stream.number] = stream
-                stream.log(event="open", metadata=dict(context.invocation_metadata()))
+                stream.log(event="open", method=call.method,
+                           metadata=dict(context.invocation_metadata()))
             try:
                 yield from stream.run(requests)
             finally:

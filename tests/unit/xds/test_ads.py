@@ -111,7 +111,10 @@ class Case:
         self.port = self.server.start(path if "unix" in options else "127.0.0.1:0")
         if "no_server" in options:
             self.server.stop()
-        self.client = Client(path if "unix" in options else f"127.0.0.1:{self.port}", kind, *options)
+        target = path if "unix" in options else f"127.0.0.1:{self.port}"
+        if "second" in options:
+            target = f"unix:{self.folder.name}/nobody|{target}"
+        self.client = Client(target, kind, *options)
 
     def have(self, *documents):
         self.server.set(json.dumps(list(documents)))
@@ -812,6 +815,38 @@ def many_names(c):
     while missing:
         words = c.client.lines.get(timeout=WAIT).split()
         missing -= {w[1:].split("@")[0] for w in words if w.startswith("+")}
+
+
+# ---- servers ----
+
+def own(kind, sotw, delta):
+    @case(options=("own", kind.upper()))
+    def a_stream_of_its_own(c):
+        c.client.tell(f"want {kind.upper()} x")
+        row = c.row("open")
+        assert row["method"].endswith(delta if c.is_delta else sotw), row
+        c.subscription(kind, ["x"], first=True)
+
+
+own("cds", "ClusterDiscoveryService/StreamClusters", "ClusterDiscoveryService/DeltaClusters")
+own("eds", "EndpointDiscoveryService/StreamEndpoints", "EndpointDiscoveryService/DeltaEndpoints")
+own("lds", "ListenerDiscoveryService/StreamListeners", "ListenerDiscoveryService/DeltaListeners")
+own("rds", "RouteDiscoveryService/StreamRoutes", "RouteDiscoveryService/DeltaRoutes")
+own("sds", "SecretDiscoveryService/StreamSecrets", "SecretDiscoveryService/DeltaSecrets")
+own("rtds", "RuntimeDiscoveryService/StreamRuntime", "RuntimeDiscoveryService/DeltaRuntime")
+own("srds", "ScopedRoutesDiscoveryService/StreamScopedRoutes",
+    "ScopedRoutesDiscoveryService/DeltaScopedRoutes")
+own("ecds", "ExtensionConfigDiscoveryService/StreamExtensionConfigs",
+    "ExtensionConfigDiscoveryService/DeltaExtensionConfigs")
+
+
+@case(options=("second",))
+def the_next_host_when_one_is_silent(c):
+    c.have(cluster("a"))
+    c.client.tell("want_all CDS")
+    c.subscription("cds", [], first=True)
+    c.client.expect_update("CDS", "+a")
+    c.ack("cds")
 
 
 def run(kind, options, fn):
