@@ -197,6 +197,7 @@ struct conf_listener {
     bool bind_to_port, use_original_dst, has_original_dst_filter, transparent, reuse_port;
     bool has_tls_inspector, has_http_inspector; /* listener filters that look ahead */
     enum conf_direction direction;
+    bool is_admin;                        /* its connections do not count against limits */
     bool drains_when_modified_only;       /* drain_type MODIFY_ONLY: not by a failed health check */
     const char *stat_prefix;              /* "" : the address */
     uint32_t listener_filters_timeout_ms; /* 0: none */

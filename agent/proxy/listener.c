@@ -243,7 +243,7 @@ void downstream_init(struct downstream *d, struct listener *l, const struct addr
     };
     list_add_tail(&l->connections, &d->node);
     l->connections_n++;
-    overload_count_connection(1);
+    overload_count_connection(l->conf->is_admin ? 0 : 1);
     stat_add(l->stats.cx_active, 1);
 }
 
@@ -252,7 +252,7 @@ void downstream_fini(struct downstream *d)
     struct listener *l = d->listener;
     conn_tls_unref(d->info.tls);
     list_del(&d->node);
-    overload_count_connection(-1);
+    overload_count_connection(l->conf->is_admin ? 0 : -1);
     stat_add(l->stats.cx_active, -1);
     stat_inc(l->stats.cx_destroy);
     stat_record(l->stats.cx_length_ms, (loop_now_us(l->env->loop) - d->start_us) / 1000);

@@ -217,6 +217,7 @@ static struct conf_listener *make_conf(const struct addr *address, const struct 
     l->address = *address;
     l->stat_prefix = "admin";
     l->buffer_limit = 1 << 20;
+    l->is_admin = true;
     l->chains_n = 1;
     l->chains = arena_zalloc(a, sizeof(*l->chains));
     l->chains->name = "admin";
