@@ -152,7 +152,8 @@ void stream_local_reply(struct stream *s, unsigned status, struct str body, cons
     s->info.flags |= flag;
     s->info.details = details;
     struct str type;
-    s->closes_connection = status == 400 && !s->hcm->conf->keeps_broken;
+    if (status == 400 && !s->hcm->conf->keeps_broken)
+        s->closes_connection = true;
     body.p = body.n ? arena_strndup(&s->arena, body.p, body.n) : NULL;
     headers_clear(&s->resp);
     for (size_t i = 0; add && i < add->n; i++)

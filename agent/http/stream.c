@@ -116,6 +116,9 @@ static void answer_verdict(struct stream *s, const struct hcm_verdict *v)
     struct headers add = {0};
     if (v->location.p && !s->is_grpc)
         headers_add_id(&add, HDR_LOCATION, v->location);
+    /* gRPC has no redirects: to its callers the request is broken. */
+    if (v->location.p && s->is_grpc && !s->hcm->conf->keeps_broken)
+        s->closes_connection = true;
     stream_local_reply(s, v->status, STR_NULL, v->details, 0, v->location.p ? GRPC_INTERNAL : -1,
                        &add);
     headers_fini(&add);
