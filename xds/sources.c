@@ -11,6 +11,7 @@
 static void free_source(struct source *s)
 {
     list_del(&s->node);
+    loop_timer_stop(&s->close_timer);
     ads_destroy(&s->ads);
     file_close(&s->file);
     rest_close(&s->rest);
@@ -19,9 +20,9 @@ static void free_source(struct source *s)
     mem_free(s);
 }
 
-static void close_unused(struct loop_task *t)
+static void close_unused(struct loop_timer *t)
 {
-    struct source *s = container_of(t, struct source, close_task);
+    struct source *s = container_of(t, struct source, close_timer);
     if (!s->wants)
         free_source(s);
 }
@@ -32,7 +33,7 @@ static struct source *new_source(struct sources *ss, enum xds_type t)
     s->sources = ss;
     s->id = ++ss->next_id;
     s->type = t;
-    s->close_task.run = close_unused;
+    loop_timer_init(&s->close_timer, ss->loop, close_unused);
     arena_init(&s->arena, 0);
     list_add_tail(&ss->list, &s->node);
     return s;
@@ -188,7 +189,7 @@ void sources_unwant(struct sources *ss, const struct conf_source *from, enum xds
         subs_unwant(s->file ? file_subs(s->file) : rest_subs(s->rest), name);
     /* It may be what is calling. */
     if (!s->wants && s->id != SOURCES_ADS)
-        loop_defer(ss->loop, &s->close_task);
+        loop_timer_start(&s->close_timer, 0);
 }
 
 /* ---- what came ---- */

@@ -20,7 +20,7 @@ struct source {
     struct ads *ads; /* one of the three */
     struct rest *rest;
     struct file *file;
-    struct loop_task close_task;
+    struct loop_timer close_timer; /* when nothing is wanted of it */
 };
 
 struct sources {
