@@ -94,6 +94,11 @@ static int create_client(struct ads *a, const struct xds_target *t, struct error
         if (!rc)
             rc = read_pem(&t->tls->key, &key, err);
         o.server_name = t->tls->name;
+        /* Without authorities it would go in the clear. */
+        if (!rc && (!ca || !cert != !key))
+            rc = error_set(err, ERR_INVALID,
+                           "TLS: a trusted CA, or half of a certificate, is "
+                           "missing");
     }
     o.ca = ca;
     o.cert = cert;

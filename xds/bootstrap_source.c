@@ -129,6 +129,9 @@ static int set_google(struct decode *d, const google_msg *m, struct xds_target *
                          "channel_credentials: only ssl_credentials are supported");
     if (c->credential_specifier_case != CREDENTIAL(SSL_CREDENTIALS))
         return 0;
+    if (!c->ssl_credentials->root_certs)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "channel_credentials.ssl_credentials.root_certs: required");
     struct xds_tls *tls = DECODE_NEW(d, struct xds_tls);
     t->tls = tls;
     if (set_pem(d, c->ssl_credentials->root_certs, "root_certs", &tls->ca, err) ||
