@@ -31,11 +31,11 @@ def call(what, argv, cwd, env=None):
         raise Skip("%s: %s" % (what, " / ".join(p.stdout.strip().splitlines()[-3:])))
 
 
-def compile_it(what, argv, cwd, env=None):
+def compile_it(what, argv, cwd, env=None, seconds=500):
     """Runs a step on our own sources: failing, it is a failure."""
     p = subprocess.run(argv, cwd=cwd, env=dict(os.environ, **(env or {})), text=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                       timeout=500, check=False)
+                       timeout=seconds, check=False)
     if p.returncode:
         raise AssertionError("%s does not build:\n%s" % (what, p.stdout[-4000:]))
 
