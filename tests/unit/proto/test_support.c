@@ -27,13 +27,13 @@ static const struct {
      "filter_chains[1].use_proxy_proto: not supported"},
     {"inside an any",
      "{\"filter_chains\":[{\"filters\":[{\"name\":\"h\",\"typed_config\":{\"@type\":\"" HCM_URL
-     "\",\"local_reply_config\":{}}}]}]}",
-     "filter_chains[0].filters[0].typed_config.local_reply_config: not supported"},
+     "\",\"early_header_mutation_extensions\":[{}]}}]}]}",
+     "filter_chains[0].filters[0].typed_config.early_header_mutation_extensions: not supported"},
     {"inside a typed struct",
      "{\"filter_chains\":[{\"filters\":[{\"name\":\"h\",\"typed_config\":{\"@type\":"
      "\"type.googleapis.com/udpa.type.v1.TypedStruct\",\"type_url\":\"" HCM_URL
-     "\",\"value\":{\"local_reply_config\":{}}}}]}]}",
-     "filter_chains[0].filters[0].typed_config.local_reply_config: not supported"},
+     "\",\"value\":{\"early_header_mutation_extensions\":[{}]}}}]}]}",
+     "filter_chains[0].filters[0].typed_config.early_header_mutation_extensions: not supported"},
     {"unknown in a typed struct",
      "{\"filter_chains\":[{\"filters\":[{\"name\":\"h\",\"typed_config\":{\"@type\":"
      "\"type.googleapis.com/udpa.type.v1.TypedStruct\",\"type_url\":\"" HCM_URL
@@ -46,9 +46,9 @@ static const struct {
     {"inside a map",
      "{\"filter_chains\":[{\"filters\":[{\"typed_config\":{\"@type\":\"" HCM_URL
      "\",\"route_config\":{\"typed_per_filter_config\":{\"k\":{\"@type\":\"" HCM_URL
-     "\",\"local_reply_config\":{}}}}}}]}]}",
+     "\",\"early_header_mutation_extensions\":[{}]}}}}}]}]}",
      "filter_chains[0].filters[0].typed_config.route_config.typed_per_filter_config.k."
-     "local_reply_config: not supported"},
+     "early_header_mutation_extensions: not supported"},
 };
 
 static ProtobufCMessage *from_json(const char *type, const char *text, struct pb_arena *a)
