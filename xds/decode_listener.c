@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/crypto.h"
+#include "base/log.h"
 #include "xds/decode_private.h"
 
 typedef Envoy__Config__Listener__V3__Listener listener_msg;
@@ -204,7 +205,63 @@ static int decode_chains(struct decode *d, const listener_msg *m, struct conf_li
 
 #define LISTENER_FILTER "envoy.extensions.filters.listener."
 
-static int decode_listener_filter(const Envoy__Config__Listener__V3__ListenerFilter *m,
+typedef Envoy__Config__Listener__V3__ListenerFilterChainMatchPredicate predicate_msg;
+#define PREDICATE(x) ENVOY__CONFIG__LISTENER__V3__LISTENER_FILTER_CHAIN_MATCH_PREDICATE__RULE_##x
+
+static int decode_predicate(struct decode *d, const predicate_msg *m, struct conf_predicate *out,
+                            struct error *err);
+
+static int decode_rules(struct decode *d, predicate_msg **m, size_t n, int kind,
+                        struct conf_predicate *out, struct error *err)
+{
+    out->kind = kind;
+    out->rules = arena_zalloc(d->out, n * sizeof(*out->rules));
+    out->rules_n = n;
+    for (size_t i = 0; i < n; i++)
+        if (decode_predicate(d, m[i], &out->rules[i], err))
+            return error_prefix(err, "rules[%zu].", i);
+    return 0;
+}
+
+static int decode_predicate(struct decode *d, const predicate_msg *m, struct conf_predicate *out,
+                            struct error *err)
+{
+    predicate_msg *one;
+    switch (m->rule_case) {
+    case PREDICATE(ANY_MATCH):
+        out->kind = CONF_PREDICATE_ANY;
+        return 0;
+    case PREDICATE(OR_MATCH):
+        return decode_rules(d, m->or_match->rules, m->or_match->n_rules, CONF_PREDICATE_OR, out,
+                            err);
+    case PREDICATE(AND_MATCH):
+        return decode_rules(d, m->and_match->rules, m->and_match->n_rules, CONF_PREDICATE_AND, out,
+                            err);
+    case PREDICATE(NOT_MATCH):
+        one = m->not_match;
+        return decode_rules(d, &one, 1, CONF_PREDICATE_NOT, out, err);
+    case PREDICATE(DESTINATION_PORT_RANGE):
+        out->kind = CONF_PREDICATE_PORTS;
+        out->start = (uint32_t)m->destination_port_range->start;
+        out->end = (uint32_t)m->destination_port_range->end;
+        return 0;
+    default:
+        return error_set(err, ERR_INVALID, "rule: value is required");
+    }
+}
+
+static int decode_disabled(struct decode *d, const Envoy__Config__Listener__V3__ListenerFilter *m,
+                           struct conf_predicate **out, struct error *err)
+{
+    if (!m->filter_disabled)
+        return 0;
+    *out = arena_zalloc(d->out, sizeof(**out));
+    int rc = decode_predicate(d, m->filter_disabled, *out, err);
+    return rc ? error_prefix(err, "filter_disabled.") : 0;
+}
+
+static int decode_listener_filter(struct decode *d,
+                                  const Envoy__Config__Listener__V3__ListenerFilter *m,
                                   struct conf_listener *l, struct error *err)
 {
     struct str type = STR("");
@@ -219,11 +276,11 @@ static int decode_listener_filter(const Envoy__Config__Listener__V3__ListenerFil
     }
     if (str_is(type, LISTENER_FILTER "tls_inspector.v3.TlsInspector")) {
         l->has_tls_inspector = true;
-        return 0;
+        return decode_disabled(d, m, &l->tls_inspector_disabled, err);
     }
     if (str_is(type, LISTENER_FILTER "http_inspector.v3.HttpInspector")) {
         l->has_http_inspector = true;
-        return 0;
+        return decode_disabled(d, m, &l->http_inspector_disabled, err);
     }
     return error_set(
         err, ERR_UNSUPPORTED,
@@ -231,13 +288,26 @@ static int decode_listener_filter(const Envoy__Config__Listener__V3__ListenerFil
         m->name, STR_ARG(type));
 }
 
-static int decode_listener_filters(const listener_msg *m, struct conf_listener *l,
+static int decode_listener_filters(struct decode *d, const listener_msg *m, struct conf_listener *l,
                                    struct error *err)
 {
     for (size_t i = 0; i < m->n_listener_filters; i++)
-        if (decode_listener_filter(m->listener_filters[i], l, err))
+        if (decode_listener_filter(d, m->listener_filters[i], l, err))
             return error_prefix(err, "listener_filters[%zu].", i);
     return 0;
+}
+
+/* Chains that want TLS or what only a ClientHello tells: Envoy inspects then without being asked.
+ */
+static bool needs_tls_inspector(const struct conf_listener *l)
+{
+    for (size_t i = 0; i < l->chains_n; i++) {
+        const struct conf_chain_match *c = &l->chains[i].match;
+        if (str_is(str_of(c->transport_protocol), "tls") ||
+            (!c->transport_protocol[0] && (c->server_names_n || c->application_protocols_n)))
+            return true;
+    }
+    return false;
 }
 
 /* ---- the listener ---- */
@@ -274,11 +344,18 @@ static int decode_fields(struct decode *d, const listener_msg *m, struct conf_li
     if (!rc && l->backlog <= 0)
         rc = error_set(err, ERR_INVALID, "tcp_backlog_size: out of range");
     if (!rc)
-        rc = decode_listener_filters(m, l, err);
+        rc = decode_listener_filters(d, m, l, err);
     if (!rc && !m->n_filter_chains && !m->default_filter_chain)
         rc = error_set(err, ERR_INVALID, "filter_chains: no filter chains specified");
     if (!rc)
         rc = decode_chains(d, m, l, err);
+    if (!rc && !l->has_tls_inspector && needs_tls_inspector(l)) {
+        log_warn(LOG_CONFIG,
+                 "adding listener '%s': filter chain match rules require TLS Listener filter, but "
+                 "it isn't configured, trying to inject it",
+                 l->object.name);
+        l->has_tls_inspector = true;
+    }
     return rc ? rc
               : decode_access_logs(d, m->access_log, m->n_access_log, true, &l->access_logs,
                                    &l->access_logs_n, err);

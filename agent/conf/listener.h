@@ -191,11 +191,27 @@ struct conf_filter_chain {
 /* ---- listeners ---- */
 enum conf_direction { CONF_DIRECTION_UNSPECIFIED, CONF_INBOUND, CONF_OUTBOUND };
 
+/* ListenerFilterChainMatchPredicate: says of a connection by its destination port whether a
+ * listener filter is left out. */
+struct conf_predicate {
+    enum {
+        CONF_PREDICATE_ANY,
+        CONF_PREDICATE_OR,
+        CONF_PREDICATE_AND,
+        CONF_PREDICATE_NOT,
+        CONF_PREDICATE_PORTS
+    } kind;
+    struct conf_predicate *rules; /* of OR, AND, NOT (one) */
+    size_t rules_n;
+    uint32_t start, end; /* PORTS: end is the first one behind */
+};
+
 struct conf_listener {
     struct conf_object object; /* hash: without inline plugin configurations */
     struct addr address;
     bool bind_to_port, use_original_dst, has_original_dst_filter, transparent, reuse_port;
     bool has_tls_inspector, has_http_inspector; /* listener filters that look ahead */
+    struct conf_predicate *tls_inspector_disabled, *http_inspector_disabled; /* or NULL */
     enum conf_direction direction;
     bool is_admin;                        /* its connections do not count against limits */
     bool drains_when_modified_only;       /* drain_type MODIFY_ONLY: not by a failed health check */

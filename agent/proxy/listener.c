@@ -11,6 +11,7 @@
 #include "filters/registry.h"
 #include "net/tls_info.h"
 #include "proxy/chain_match.h"
+#include "proxy/inspect.h"
 #include "proxy/tls_accept.h"
 
 enum { PREFIX_MAX = 256 };
@@ -34,12 +35,16 @@ static void init_stats(struct listener_stats *st, const struct conf_listener *co
 #define X(kind, field, name) st->field = stat_define(STAT_##kind, "listener.%s." name, prefix);
     LISTENER_STAT_MAP(X)
 #undef X
+#define X(kind, field, name) st->field = stat_define(STAT_##kind, "tls_inspector." name);
+    INSPECTOR_STAT_MAP(X)
+#undef X
 }
 
 static void fini_stats(struct listener_stats *st)
 {
 #define X(kind, field, name) stat_release(st->field);
     LISTENER_STAT_MAP(X)
+    INSPECTOR_STAT_MAP(X)
 #undef X
 }
 
@@ -177,8 +182,26 @@ void listener_overflow(struct listener *l, int fd)
 void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
                    bool is_restored)
 {
+    if (l->conf->has_tls_inspector || l->conf->has_http_inspector)
+        inspect_start(l, fd, local, remote, is_restored);
+    else
+        listener_choose(l, fd, local, remote, is_restored, NULL);
+}
+
+void listener_choose(struct listener *l, int fd, const struct addr *local,
+                     const struct addr *remote, bool is_restored, const struct inspected *seen)
+{
     struct chain_match_input in = {
         .local = local, .remote = remote, .server_name = "", .transport_protocol = "raw_buffer"};
+    if (seen && seen->is_tls) {
+        in.transport_protocol = "tls";
+        in.server_name = seen->hello.server_name;
+        in.application_protocols = seen->hello.protocols;
+        in.application_protocols_n = seen->hello.protocols_n;
+    } else if (seen && seen->http) {
+        in.application_protocols = &seen->http;
+        in.application_protocols_n = 1;
+    }
     const struct conf_filter_chain *found = chain_match(l->conf, &in);
     if (!found) {
         stat_inc(l->stats.no_filter_chain_match);
@@ -264,6 +287,7 @@ void downstream_hand_over(struct downstream *d)
 {
     struct listener *l = d->listener;
     list_del(&d->node);
+    overload_count_connection(l->conf->is_admin ? 0 : -1);
     stat_add(l->stats.cx_active, -1);
     if (--l->connections_n == 0 && l->is_draining)
         loop_defer(l->env->loop, &l->free_task);

@@ -26,12 +26,25 @@ struct listener;
     X(COUNTER, cx_overload_reject, "downstream_cx_overload_reject")                                \
     X(COUNTER, no_filter_chain_match, "no_filter_chain_match")                                     \
     X(COUNTER, transport_socket_connect_timeout, "downstream_cx_transport_socket_connect_timeout") \
+    X(COUNTER, pre_cx_timeout, "downstream_pre_cx_timeout")                                        \
     X(COUNTER, network_extension_config_missing, "network_extension_config_missing")               \
     X(HISTOGRAM, cx_length_ms, "downstream_cx_length_ms")
+
+/* Of all listeners together, as in Envoy. */
+#define INSPECTOR_STAT_MAP(X)                                    \
+    X(COUNTER, inspector_connection_closed, "connection_closed") \
+    X(COUNTER, client_hello_too_large, "client_hello_too_large") \
+    X(COUNTER, tls_found, "tls_found")                           \
+    X(COUNTER, tls_not_found, "tls_not_found")                   \
+    X(COUNTER, sni_found, "sni_found")                           \
+    X(COUNTER, sni_not_found, "sni_not_found")                   \
+    X(COUNTER, alpn_found, "alpn_found")                         \
+    X(COUNTER, alpn_not_found, "alpn_not_found")
 
 struct listener_stats {
 #define X(kind, field, name) stat_id field;
     LISTENER_STAT_MAP(X)
+    INSPECTOR_STAT_MAP(X)
 #undef X
 };
 
@@ -80,6 +93,11 @@ struct listener *listener_create_with(struct conf_listener *conf, struct filter_
  * restored destination. */
 void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
                    bool is_restored);
+struct inspected;
+/* The second half of it: finds the chain by what the listener's inspectors found (NULL: there are
+ * none). */
+void listener_choose(struct listener *l, int fd, const struct addr *local,
+                     const struct addr *remote, bool is_restored, const struct inspected *found);
 /* Closes the accepted descriptor and counts it; why goes to the log. */
 void listener_refuse(struct listener *l, int fd, const char *why);
 /* The same because of overload. */
