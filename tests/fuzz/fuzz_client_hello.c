@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "net/client_hello.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -10,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct client_hello out;
-    uint8_t *copy = malloc(size ? size : 1); /* exact, so that a byte too far is seen */
+    uint8_t *copy = mem_alloc(size ? size : 1); /* exact, so that a byte too far is seen */
     memcpy(copy, data, size);
     enum client_hello_result half = client_hello_parse(copy, size / 2, &out);
     enum client_hello_result whole = client_hello_parse(copy, size, &out);
@@ -23,6 +24,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (!strlen(out.protocols[i]))
                 abort();
     }
-    free(copy);
+    mem_free(copy);
     return 0;
 }
