@@ -124,6 +124,12 @@ int decode_log_filter(struct decode *d, const Envoy__Config__Accesslog__V3__Acce
                       struct conf_log_filter **filter_r, struct error *err);
 int decode_local_reply(struct decode *d, const hcm_msg *m, struct conf_hcm *h, struct error *err);
 
+/* ---- decode_http2.c ---- */
+struct conf_http2;
+/* NULL gives the defaults. */
+int decode_http2(const Envoy__Config__Core__V3__Http2ProtocolOptions *m, struct conf_http2 *o,
+                 struct error *err);
+
 /* ---- decode_hcm_rules.c ---- */
 int decode_hcm_rules(struct decode *d, const hcm_msg *m, struct conf_hcm *h, struct error *err);
 int decode_tcp_proxy(struct decode *d, const ProtobufCMessage *msg, struct conf_net_filter *f,
