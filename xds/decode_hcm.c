@@ -15,10 +15,25 @@ enum {
 #define HCM(x) \
     ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_CONNECTION_MANAGER__##x
 
-static int check_choices(const hcm_msg *m, struct error *err)
+static int set_codec(const hcm_msg *m, struct conf_hcm *h, struct error *err)
 {
-    if (m->codec_type != HCM(CODEC_TYPE__AUTO) && m->codec_type != HCM(CODEC_TYPE__HTTP1))
-        return error_set(err, ERR_UNSUPPORTED, "codec_type: only AUTO and HTTP1 are supported");
+    switch (m->codec_type) {
+    case HCM(CODEC_TYPE__AUTO):
+        h->codec = CONF_CODEC_AUTO;
+        break;
+    case HCM(CODEC_TYPE__HTTP1):
+        h->codec = CONF_CODEC_HTTP1;
+        break;
+    case HCM(CODEC_TYPE__HTTP2):
+        h->codec = CONF_CODEC_HTTP2;
+        break;
+    default:
+        return error_set(err, ERR_UNSUPPORTED,
+                         "codec_type: only AUTO, HTTP1 and HTTP2 are "
+                         "supported");
+    }
+    if (decode_http2(m->http2_protocol_options, &h->http2, err))
+        return error_prefix(err, "http2_protocol_options.");
     return 0;
 }
 
@@ -131,7 +146,11 @@ static int set_common(const Envoy__Config__Core__V3__HttpProtocolOptions *o, str
         return error_set(err, ERR_INVALID, "max_headers_count: must be at least 1");
     if (set_underscores(o, h, err))
         return -ERR_INVALID;
-    return decode_ms(o->idle_timeout, IDLE_TIMEOUT_MS, "idle_timeout", &h->idle_timeout_ms, err);
+    int rc = decode_ms(o->max_connection_duration, 0, "max_connection_duration",
+                       &h->max_connection_duration_ms, err);
+    return rc ? rc
+              : decode_ms(o->idle_timeout, IDLE_TIMEOUT_MS, "idle_timeout", &h->idle_timeout_ms,
+                          err);
 }
 
 static void set_http1(struct decode *d, const Envoy__Config__Core__V3__Http1ProtocolOptions *o,
@@ -172,7 +191,7 @@ int decode_hcm(struct decode *d, const ProtobufCMessage *msg, struct conf_net_fi
         return error_set(err, ERR_INVALID, "stat_prefix: must not be empty");
     h->stat_prefix = decode_text(d, m->stat_prefix);
     set_http1(d, m->http_protocol_options, h);
-    int rc = check_choices(m, err);
+    int rc = set_codec(m, h, err);
     if (!rc)
         rc = set_xfcc(m, h, err);
     if (!rc)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "conf/http2.h"
 #include "conf/local_reply.h"
 #include "conf/object.h"
 #include "conf/plugin.h"
@@ -102,6 +103,8 @@ enum conf_xfcc {
     CONF_XFCC_ALWAYS_FORWARD,
 };
 
+enum conf_codec { CONF_CODEC_AUTO, CONF_CODEC_HTTP1, CONF_CODEC_HTTP2 };
+
 enum conf_server_header { CONF_SERVER_OVERWRITE, CONF_SERVER_APPEND_IF_ABSENT, CONF_SERVER_PASS };
 
 struct conf_hcm {
@@ -115,7 +118,9 @@ struct conf_hcm {
     struct conf_access_log *access_logs;
     size_t access_logs_n;
     struct conf_local_reply *local_reply; /* or NULL */
-    const char *server_name;              /* default "envoy" */
+    enum conf_codec codec;
+    struct conf_http2 http2;
+    const char *server_name; /* default "envoy" */
     enum conf_server_header server_header;
     enum conf_xfcc xfcc;
     bool xfcc_cert, xfcc_chain, xfcc_subject, xfcc_uri, xfcc_dns; /* set_current_client_... */
@@ -143,6 +148,7 @@ struct conf_hcm {
     uint32_t delayed_close_timeout_ms;    /* default 1 s */
     uint32_t drain_timeout_ms;            /* default 5 s */
     uint32_t max_requests_per_connection; /* 0: no limit */
+    uint32_t max_connection_duration_ms;  /* 0: none */
     bool ignores_overload;                /* admin: served whatever runs out */
 };
 

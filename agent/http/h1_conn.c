@@ -26,49 +26,18 @@ static void close_now(struct h1_conn *h)
     conn_close(&h->conn);
 }
 
-/* A peer that still takes bytes gets its time anew, as in Envoy. */
-static void start_linger(struct h1_conn *h, uint32_t ms)
-{
-    h->linger_tx_bytes = h->conn.tx_bytes;
-    loop_timer_start(&h->linger_timer, ms);
-}
-
-static void on_linger(struct loop_timer *t)
-{
-    struct h1_conn *h = container_of(t, struct h1_conn, linger_timer);
-    uint32_t ms = h->hcm->conf->delayed_close_timeout_ms;
-    if (h->conn.tx_bytes != h->linger_tx_bytes)
-        start_linger(h, ms ? ms : 1000);
-    else
-        close_now(h);
-}
-
-/* Sends what is left and FIN, then waits a little for the peer to close, so that unread request
- * bytes do not turn the answer into a reset (RFC 9112 9.6). */
 static void close_gracefully(struct h1_conn *h)
 {
-    if (h->is_lingering || !conn_is_open(&h->conn))
-        return;
-    h->is_lingering = true;
     loop_timer_stop(&h->idle_timer);
     loop_timer_stop(&h->head_timer);
-    conn_shutdown_write(&h->conn);
-    uint32_t ms = h->hcm->conf->delayed_close_timeout_ms;
-    if (h->conn.is_eof || !ms)
-        conn_close_after_flush(&h->conn);
-    else
-        start_linger(h, ms);
+    http_linger_close(&h->linger);
 }
 
 /* The response is not whole: what there is of it goes out, without the end of its framing. */
 static void close_cut(struct h1_conn *h)
 {
-    uint32_t ms = h->hcm->conf->delayed_close_timeout_ms;
-    h->is_lingering = true;
     loop_timer_stop(&h->idle_timer);
-    conn_close_after_flush(&h->conn);
-    if (conn_is_open(&h->conn))
-        start_linger(h, ms ? ms : 1000);
+    http_linger_cut(&h->linger);
 }
 
 static void flush_later(struct h1_conn *h)
@@ -402,7 +371,7 @@ static bool parse_trailers(struct h1_conn *h)
 
 static bool parse_step(struct h1_conn *h)
 {
-    if (!conn_is_open(&h->conn) || h->is_lingering)
+    if (!conn_is_open(&h->conn) || h->linger.is_on)
         return false;
     switch (h->parser.state) {
     case H1_HEAD:
@@ -422,21 +391,43 @@ static void parse_input(struct h1_conn *h)
     while (parse_step(h))
         ;
     h->is_in_data = false;
-    if (h->is_lingering)
+    if (h->linger.is_on)
         buf_fini(&h->conn.in);
 }
 
 /* ---- connection events ---- */
 
+/* A connection speaks HTTP/1 from its first byte on, unless that begins HTTP/2's preface. False:
+ * nothing to do here now. */
+static bool choose_codec(struct h1_conn *h)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    struct str in = buf_str(&h->conn.in);
+    if (h->is_used || !in.n)
+        return true;
+    size_t n = in.n < sizeof(preface) - 1 ? in.n : sizeof(preface) - 1;
+    if (h->on_preface && memcmp(in.p, preface, n) == 0) {
+        if (n == sizeof(preface) - 1)
+            h->on_preface(h);
+        return false;
+    }
+    h->is_used = true;
+    stat_inc(h->hcm->stats.cx_http1_total);
+    stat_add(h->hcm->stats.cx_http1_active, 1);
+    return true;
+}
+
 static void on_data(struct conn *c)
 {
-    parse_input(of_conn(c));
+    struct h1_conn *h = of_conn(c);
+    if (choose_codec(h))
+        parse_input(h);
 }
 
 static void on_eof(struct conn *c)
 {
     struct h1_conn *h = of_conn(c);
-    if (h->is_lingering)
+    if (h->linger.is_on)
         conn_close_after_flush(c);
     else
         close_now(h); /* as Envoy: a client that closed gets no answer any more */
@@ -451,16 +442,11 @@ static void run_free(struct loop_task *t)
 static void on_close(struct conn *c)
 {
     struct h1_conn *h = of_conn(c);
-    const struct hcm_stats *st = &h->hcm->stats;
     loop_timer_stop(&h->idle_timer);
     loop_timer_stop(&h->head_timer);
-    loop_timer_stop(&h->linger_timer);
-    stat_inc(st->cx_destroy);
-    stat_add(st->cx_active, -1);
-    stat_add(st->cx_http1_active, -1);
-    stat_add(st->cx_rx_bytes, (int64_t)c->rx_bytes);
-    stat_add(st->cx_tx_bytes, (int64_t)c->tx_bytes);
-    stat_record(st->cx_length_ms, (loop_now_us(c->loop) - h->start_us) / 1000);
+    http_linger_fini(&h->linger);
+    if (h->is_used)
+        stat_add(h->hcm->stats.cx_http1_active, -1);
     if (h->stream)
         stream_on_downstream_reset(h->stream, FLAG_DOWNSTREAM_CONNECTION_TERMINATION,
                                    "downstream_remote_disconnect");
@@ -510,16 +496,11 @@ void h1_conn_init(struct h1_conn *h, struct hcm *hcm, struct downstream_info *do
     h->parser.headers_count_max = hcm->conf->request_headers_count_max;
     loop_timer_init(&h->idle_timer, hcm->env->loop, on_idle);
     loop_timer_init(&h->head_timer, hcm->env->loop, on_head_timeout);
-    loop_timer_init(&h->linger_timer, hcm->env->loop, on_linger);
-    stat_inc(hcm->stats.cx_total);
-    stat_inc(hcm->stats.cx_http1_total);
-    stat_add(hcm->stats.cx_active, 1);
-    stat_add(hcm->stats.cx_http1_active, 1);
     conn_init_accepted(&h->conn, hcm->env->loop, fd, &conn_ops);
+    http_linger_init(&h->linger, &h->conn, hcm->conf->delayed_close_timeout_ms);
     down->connection_id = h->conn.id;
     h->conn.high_water = hcm->buffer_limit;
     h->conn.closes_on_early_eof = true;
-    h->start_us = loop_now_us(hcm->env->loop);
     restart_idle(h);
     if (initial.n) {
         buf_adds(&h->conn.in, initial);

@@ -8,6 +8,7 @@
 
 #include "http/h1_parse.h"
 #include "http/hcm.h"
+#include "http/linger.h"
 #include "http/stream.h"
 #include "net/conn.h"
 
@@ -18,17 +19,20 @@ struct h1_conn {
     struct downstream_info *down;
     struct stream *stream; /* the one being served, or NULL */
     struct headers head;   /* being parsed */
-    bool resp_chunked, resp_no_body, close_after, is_lingering, is_continue_pending;
+    bool resp_chunked, resp_no_body, close_after, is_continue_pending;
     bool is_read_disabled, is_aborted, is_in_data, is_stream_held;
     bool resp_has_length; /* content-length says how much body goes out */
     uint64_t resp_left;   /* of it */
+    bool is_used;         /* a byte has come */
     uint32_t requests;
-    uint64_t start_us;
-    struct loop_timer idle_timer, head_timer, linger_timer;
-    uint64_t linger_tx_bytes; /* what was sent when linger_timer started */
+    struct loop_timer idle_timer, head_timer;
+    struct http_linger linger;
     struct loop_task flush_task, free_task;
     /* The connection is gone; the owner frees it (from the loop). */
     void (*on_end)(struct h1_conn *h);
+    /* HTTP/2's preface is in conn.in: the owner takes descriptor and bytes away. NULL: that is
+     * not looked for. */
+    void (*on_preface)(struct h1_conn *h);
 };
 
 /* Embedded in the owner's object. Takes over fd; `initial` holds bytes read before (peeked), may

@@ -1,6 +1,7 @@
 #include "http/hcm.h"
 
 #include "base/mem.h"
+#include "http/h2_session.h"
 #include "http/header_ops.h"
 
 void hcm_stats_init(struct hcm_stats *st, const char *prefix)
@@ -35,6 +36,15 @@ struct hcm *hcm_create(const struct conf_hcm *conf, struct filter_env *env, uint
     return h;
 }
 
+struct h2_stats *hcm_h2_stats(struct hcm *hcm)
+{
+    if (!hcm->h2_stats) {
+        hcm->h2_stats = MEM_NEW(struct h2_stats);
+        h2_stats_init(hcm->h2_stats, "");
+    }
+    return hcm->h2_stats;
+}
+
 void hcm_destroy(struct hcm **hcm)
 {
     struct hcm *h = *hcm;
@@ -44,6 +54,9 @@ void hcm_destroy(struct hcm **hcm)
         if (h->ops[i]->worker_fini)
             h->ops[i]->worker_fini(h->worker_objs[i]);
     header_ops_forget(h);
+    if (h->h2_stats)
+        h2_stats_fini(h->h2_stats);
+    mem_free(h->h2_stats);
     hcm_stats_fini(&h->stats);
     mem_free(h->ops);
     mem_free(h->worker_objs);

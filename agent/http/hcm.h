@@ -8,12 +8,15 @@
 #include "conf/listener.h"
 #include "http/filter.h"
 
+struct h2_stats;
 struct stream;
 
 #define HCM_STAT_MAP(X)                                                            \
     X(COUNTER, cx_total, "downstream_cx_total")                                    \
     X(COUNTER, cx_destroy, "downstream_cx_destroy")                                \
     X(COUNTER, cx_http1_total, "downstream_cx_http1_total")                        \
+    X(COUNTER, cx_http2_total, "downstream_cx_http2_total")                        \
+    X(COUNTER, cx_max_duration, "downstream_cx_max_duration_reached")              \
     X(COUNTER, cx_protocol_error, "downstream_cx_protocol_error")                  \
     X(COUNTER, cx_idle_timeout, "downstream_cx_idle_timeout")                      \
     X(COUNTER, cx_drain_close, "downstream_cx_drain_close")                        \
@@ -22,8 +25,11 @@ struct stream;
     X(COUNTER, cx_tx_bytes, "downstream_cx_tx_bytes_total")                        \
     X(GAUGE, cx_active, "downstream_cx_active")                                    \
     X(GAUGE, cx_http1_active, "downstream_cx_http1_active")                        \
+    X(GAUGE, cx_http2_active, "downstream_cx_http2_active")                        \
     X(COUNTER, rq_total, "downstream_rq_total")                                    \
     X(COUNTER, rq_http1_total, "downstream_rq_http1_total")                        \
+    X(COUNTER, rq_http2_total, "downstream_rq_http2_total")                        \
+    X(COUNTER, rq_too_many_resets, "downstream_rq_too_many_premature_resets")      \
     X(COUNTER, rq_completed, "downstream_rq_completed")                            \
     X(COUNTER, rq_1xx, "downstream_rq_1xx")                                        \
     X(COUNTER, rq_2xx, "downstream_rq_2xx")                                        \
@@ -62,6 +68,7 @@ struct hcm {
     const struct http_filter_ops **ops; /* one per filter */
     void **worker_objs;                 /* one per filter */
     struct hcm_stats stats;
+    struct h2_stats *h2_stats; /* hcm_h2_stats */
     /* Writes the access log of a complete stream. */
     void (*log)(struct hcm *hcm, struct stream *s);
     struct access_logs *logs; /* filters/access_log.h */
@@ -80,6 +87,9 @@ void hcm_destroy(struct hcm **hcm);
 /* The stats of one HCM_STAT_MAP set under "http.PREFIX." */
 void hcm_stats_init(struct hcm_stats *st, const char *prefix);
 void hcm_stats_fini(struct hcm_stats *st);
+
+/* Of its HTTP/2 connections; made when first asked for. */
+struct h2_stats *hcm_h2_stats(struct hcm *hcm);
 
 /* An answer that the header checks give. */
 struct hcm_verdict {

@@ -38,7 +38,8 @@
     X(DURATION_TIMEOUT, "DT")                  \
     X(UPSTREAM_PROTOCOL_ERROR, "UPE")          \
     X(NO_CLUSTER_FOUND, "NC")                  \
-    X(OVERLOAD_MANAGER, "OM")
+    X(OVERLOAD_MANAGER, "OM")                  \
+    X(DOWNSTREAM_REMOTE_RESET, "DR")
 
 enum response_flag_bit {
 #define X(name, text) FLAG_BIT_##name,

@@ -378,11 +378,11 @@ void conn_tls_unref(const struct conn_tls *tls)
         destroy((void *)tls);
 }
 
-struct str conn_alpn(const struct conn *c)
+struct str conn_tls_alpn(const struct conn_tls *tls)
 {
     const unsigned char *p = NULL;
     unsigned n = 0;
-    if (c->transport == &tls_transport && of(c)->ssl)
-        SSL_get0_alpn_selected(of(c)->ssl, &p, &n);
+    if (tls && tls->ssl)
+        SSL_get0_alpn_selected(tls->ssl, &p, &n);
     return (struct str){p ? (const char *)p : "", n};
 }

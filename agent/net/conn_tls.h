@@ -38,8 +38,12 @@ void conn_tls_attach(struct conn *c, struct conn_tls *tls);
 const struct conn_tls *conn_tls(const struct conn *c);
 const struct conn_tls *conn_tls_ref(const struct conn_tls *tls); /* NULL stays NULL */
 void conn_tls_unref(const struct conn_tls *tls);                 /* NULL allowed */
-/* What was agreed on; n 0: nothing. */
-struct str conn_alpn(const struct conn *c);
+/* What was agreed on; n 0: nothing (NULL: plain). */
+struct str conn_tls_alpn(const struct conn_tls *tls);
+static inline struct str conn_alpn(const struct conn *c)
+{
+    return conn_tls_alpn(conn_tls(c));
+}
 
 void tls_sessions_destroy(struct tls_sessions **s);
 

@@ -139,7 +139,7 @@ static const struct {
      AT_FILTER "typed_config.route_config.virtual_hosts[0].domains[1]: Only unique values for "
                "domains are permitted. Duplicate entry of domain a in route "},
     {"HTTP/3", HCM("stat_prefix: s, codec_type: HTTP3, " ROUTES),
-     AT_FILTER "typed_config.codec_type: only AUTO and HTTP1 are supported"},
+     AT_FILTER "typed_config.codec_type: only AUTO, HTTP1 and HTTP2 are supported"},
     {"two ways to strip a port",
      HCM("stat_prefix: s, strip_any_host_port: true, strip_matching_host_port: true, " ROUTES),
      AT_FILTER "typed_config.Error: Only one of `strip_matching_host_port` or "

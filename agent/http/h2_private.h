@@ -1,0 +1,26 @@
+/* What h2_session.c, h2_send.c and h2_guard.c share. Inside http/ only. */
+#ifndef HTTP_H2_PRIVATE_H
+#define HTTP_H2_PRIVATE_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "http/h2_session.h"
+
+/* ---- h2_session.c ---- */
+void h2_schedule(struct h2_session *h);
+/* Nobody knows it any more: frees it. */
+void h2_stream_free(struct h2_stream *st);
+struct h2_stream *h2_stream_new(struct h2_session *h, int32_t id, void *user);
+/* Client, before a request: connection_idle_interval. */
+void h2_session_ping_if_idle(struct h2_session *h);
+
+/* ---- h2_send.c ---- */
+void h2_send_callbacks(nghttp2_session_callbacks *cb);
+
+/* ---- h2_guard.c ---- */
+/* A frame's header has arrived. False: it is one too many, the session has failed. */
+bool h2_guard_frame(struct h2_session *h, const nghttp2_frame_hd *hd);
+/* After input: false when too much waits to be sent. */
+bool h2_guard_outbound(struct h2_session *h);
+
+#endif
