@@ -40,6 +40,7 @@ void upstream_host_unref(struct upstream_host *h)
     if (--h->refs)
         return;
     struct upstream_cluster *c = h->cluster;
+    pools_destroy(h);
     tls_sessions_destroy(&h->tls_sessions);
     tls_slot_unref(h->tls);
     mem_free(h->hostname);
@@ -69,14 +70,13 @@ struct upstream_host *host_create(struct upstream_cluster *c, const struct addr 
     h->hostname = mem_strdup(hostname);
     h->weight = 1;
     h->health = CONF_HEALTHY;
-    pool_init(&h->pool);
     return h;
 }
 
 void host_remove(struct upstream_host *h)
 {
     h->is_removed = true;
-    pool_close_idle(h);
+    pools_drain(h);
     upstream_host_unref(h);
 }
 

@@ -1,15 +1,10 @@
-/* Requests meet connections here. One request per connection at a time; idle connections are
- * reused last used first, so that the surplus runs into its idle timeout. A request that finds
- * none waits, and one connection is opened for each that waits (within max_connections, but a
- * host without any may always have one). */
-#include "upstream/upstream_private.h"
-
-void pool_init(struct pool *p)
-{
-    list_init(&p->idle);
-    list_init(&p->busy);
-    list_init(&p->pending);
-}
+/* Requests meet connections here. A host has a pool per protocol. A connection takes as many
+ * requests as its codec allows at a time (HTTP/1: one); those with room are used last used first,
+ * so that the surplus runs into its idle timeout. A request that finds none waits, and connections
+ * are opened for those that wait (within max_connections, but a host without any may always have
+ * one). */
+#include "base/mem.h"
+#include "upstream/client_private.h"
 
 bool cluster_take_connection(struct upstream_cluster *c, unsigned priority, bool always)
 {
@@ -24,9 +19,9 @@ bool cluster_take_connection(struct upstream_cluster *c, unsigned priority, bool
     return true;
 }
 
-static struct h1_client *first_client(const struct list *l)
+static struct client *first_client(const struct list *l)
 {
-    return list_is_empty(l) ? NULL : container_of(l->next, struct h1_client, node);
+    return list_is_empty(l) ? NULL : container_of(l->next, struct client, node);
 }
 
 static struct upstream_request *first_request(const struct list *l)
@@ -34,24 +29,44 @@ static struct upstream_request *first_request(const struct list *l)
     return list_is_empty(l) ? NULL : container_of(l->next, struct upstream_request, node);
 }
 
-void pool_refill(struct upstream_host *h)
+static struct pool *get_pool(struct upstream_host *h, enum pool_kind kind)
 {
-    struct pool *p = &h->pool;
+    struct pool *p = h->pools[kind];
+    if (p)
+        return p;
+    p = h->pools[kind] = MEM_NEW(struct pool);
+    p->host = h;
+    p->kind = kind;
+    list_init(&p->ready);
+    list_init(&p->busy);
+    list_init(&p->pending);
+    return p;
+}
+
+void pools_destroy(struct upstream_host *h)
+{
+    for (int i = 0; i < POOL_KINDS; i++)
+        mem_free(h->pools[i]);
+}
+
+void pool_refill(struct pool *p)
+{
     while (p->connecting_n < p->pending_n) {
-        bool is_first = list_is_empty(&p->idle) && list_is_empty(&p->busy);
+        bool is_first = list_is_empty(&p->ready) && list_is_empty(&p->busy);
         unsigned priority =
             p->connecting_n < p->pending_high_n ? CONF_PRIORITY_HIGH : CONF_PRIORITY_DEFAULT;
-        if (!cluster_take_connection(h->cluster, priority, is_first))
+        if (!cluster_take_connection(p->host->cluster, priority, is_first))
             return;
-        h1_client_open(h, priority);
+        client_open(p, priority);
     }
 }
 
-static void unqueue(struct upstream_request *r)
+void pool_unqueue(struct upstream_request *r)
 {
+    struct pool *p = r->pool;
     list_del(&r->node);
-    r->host->pool.pending_n--;
-    r->host->pool.pending_high_n -= r->priority == CONF_PRIORITY_HIGH;
+    p->pending_n--;
+    p->pending_high_n -= r->priority == CONF_PRIORITY_HIGH;
     breaker_remove(r->cluster, r->priority, BREAKER_PENDING);
     stat_add(r->cluster->stats.upstream_rq_pending_active, -1);
 }
@@ -66,12 +81,13 @@ static struct list *find_place(struct pool *p, enum conf_priority priority)
     return &p->pending;
 }
 
-static void queue(struct upstream_request *r)
+static void queue(struct pool *p, struct upstream_request *r)
 {
     r->state = UPSTREAM_REQUEST_PENDING;
-    list_add_tail(find_place(&r->host->pool, r->priority), &r->node);
-    r->host->pool.pending_n++;
-    r->host->pool.pending_high_n += r->priority == CONF_PRIORITY_HIGH;
+    r->pool = p;
+    list_add_tail(find_place(p, r->priority), &r->node);
+    p->pending_n++;
+    p->pending_high_n += r->priority == CONF_PRIORITY_HIGH;
     breaker_add(r->cluster, r->priority, BREAKER_PENDING);
     stat_inc(r->cluster->stats.upstream_rq_pending_total);
     stat_add(r->cluster->stats.upstream_rq_pending_active, 1);
@@ -93,7 +109,19 @@ static void overflow(struct upstream_request *r)
     refuse(r, UPSTREAM_RESET_OVERFLOW, "");
 }
 
-static void attach(struct h1_client *c, struct upstream_request *r)
+/* Its last request when max_requests_per_connection says so. */
+static void count_request(struct client *c)
+{
+    uint32_t max = cluster_conf(c->host->cluster)->max_requests_per_connection;
+    c->active_n++;
+    c->requests_n++;
+    if (max && c->requests_n >= max && !c->must_close) {
+        stat_inc(c->host->cluster->stats.upstream_cx_max_requests);
+        c->must_close = true;
+    }
+}
+
+static void attach(struct client *c, struct upstream_request *r)
 {
     struct upstream_cluster *cluster = r->cluster;
     struct upstream_host *h = r->host;
@@ -106,9 +134,13 @@ static void attach(struct h1_client *c, struct upstream_request *r)
     stat_add(cluster->stats.upstream_rq_active, 1);
     h->stats.rq_total++;
     h->stats.rq_active++;
-    list_del(&c->node);
-    list_add_tail(&h->pool.busy, &c->node);
-    h1_client_attach(c, r);
+    loop_timer_stop(&c->timer);
+    count_request(c);
+    if (!client_has_room(c)) {
+        list_del(&c->node);
+        list_add_tail(&c->pool->busy, &c->node);
+    }
+    c->codec->attach(c, r);
 }
 
 void upstream_request_start(struct upstream_request *r, struct upstream_cluster *c,
@@ -122,7 +154,8 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
         refuse(r, UPSTREAM_RESET_PROTOCOL, refusal);
         return;
     }
-    struct h1_client *client = first_client(&host->pool.idle);
+    struct pool *p = get_pool(host, POOL_HTTP1);
+    struct client *client = first_client(&p->ready);
     if (client && breaker_is_open(c, r->priority, BREAKER_REQUESTS)) {
         overflow(r);
     } else if (client) {
@@ -130,55 +163,64 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
     } else if (breaker_is_open(c, r->priority, BREAKER_PENDING)) {
         overflow(r);
     } else {
-        queue(r);
-        pool_refill(host);
+        queue(p, r);
+        pool_refill(p);
     }
 }
 
-void pool_put(struct h1_client *c)
+void pool_put(struct client *c)
 {
-    struct upstream_host *h = c->host;
+    struct pool *p = c->pool;
     struct upstream_request *r;
-    while ((r = first_request(&h->pool.pending))) {
-        unqueue(r);
-        if (breaker_is_open(h->cluster, r->priority, BREAKER_REQUESTS)) {
+    while (client_has_room(c) && (r = first_request(&p->pending))) {
+        pool_unqueue(r);
+        if (breaker_is_open(p->host->cluster, r->priority, BREAKER_REQUESTS))
             overflow(r);
-            continue;
-        }
-        attach(c, r);
-        return;
+        else
+            attach(c, r);
     }
-    if (h->is_removed) {
-        h1_client_close(c);
+    if (!c->active_n && (c->must_close || p->host->is_removed)) {
+        client_close(c);
         return;
     }
     list_del(&c->node);
-    list_add_head(&h->pool.idle, &c->node);
-    h1_client_idle(c);
+    if (!client_has_room(c)) {
+        list_add_tail(&p->busy, &c->node);
+        return;
+    }
+    list_add_head(&p->ready, &c->node);
+    if (!c->active_n)
+        client_idle(c);
 }
 
-void pool_close_idle(struct upstream_host *h)
+void pools_drain(struct upstream_host *h)
 {
-    list_for_each_safe (it, tmp, &h->pool.idle)
-        h1_client_close(container_of(it, struct h1_client, node));
+    for (int i = 0; i < POOL_KINDS; i++)
+        if (h->pools[i])
+            list_for_each_safe (it, tmp, &h->pools[i]->ready) {
+                struct client *c = container_of(it, struct client, node);
+                c->must_close = true;
+                pool_put(c);
+            }
 }
 
-void pool_close_all(struct upstream_host *h)
+void pools_close_all(struct upstream_host *h)
 {
-    pool_close_idle(h);
-    list_for_each_safe (it, tmp, &h->pool.busy)
-        h1_client_close(container_of(it, struct h1_client, node));
+    pools_drain(h);
+    for (int i = 0; i < POOL_KINDS; i++)
+        if (h->pools[i])
+            list_for_each_safe (it, tmp, &h->pools[i]->busy)
+                client_close(container_of(it, struct client, node));
 }
 
-void pool_connect_failed(struct h1_client *c, enum upstream_reset why, const char *failure)
+void pool_connect_failed(struct pool *p, enum upstream_reset why, const char *failure)
 {
-    struct upstream_host *h = c->host;
     struct upstream_request *r;
     struct list ejected;
     /* Those that a callback adds meanwhile get their own try. */
     list_init(&ejected);
-    while ((r = first_request(&h->pool.pending))) {
-        unqueue(r);
+    while ((r = first_request(&p->pending))) {
+        pool_unqueue(r);
         r->state = UPSTREAM_REQUEST_FAILED;
         list_add_tail(&ejected, &r->node);
     }
@@ -188,67 +230,4 @@ void pool_connect_failed(struct h1_client *c, enum upstream_reset why, const cha
         stat_inc(r->cluster->stats.upstream_rq_pending_failure_eject);
         r->ops->on_reset(r, why, failure);
     }
-}
-
-static void release_active(struct upstream_request *r)
-{
-    struct h1_client *c = r->client;
-    breaker_remove(r->cluster, r->priority, BREAKER_REQUESTS);
-    stat_add(r->cluster->stats.upstream_rq_active, -1);
-    r->host->stats.rq_active--;
-    r->client = NULL;
-    r->state = UPSTREAM_REQUEST_ENDED;
-    while (r->read_disabled) {
-        r->read_disabled--;
-        conn_read_enable(&c->conn);
-    }
-}
-
-void upstream_request_detach(struct upstream_request *r)
-{
-    if (r->state == UPSTREAM_REQUEST_ACTIVE)
-        release_active(r);
-}
-
-void upstream_request_finish(struct upstream_request *r)
-{
-    if (r->state == UPSTREAM_REQUEST_PENDING) {
-        unqueue(r);
-        stat_inc(r->cluster->stats.upstream_rq_cancelled);
-    } else if (r->state == UPSTREAM_REQUEST_FAILED) {
-        list_del(&r->node);
-    } else if (r->state == UPSTREAM_REQUEST_ACTIVE) {
-        struct h1_client *c = r->client;
-        bool is_whole = r->is_done && r->request_complete;
-        release_active(r);
-        if (!is_whole)
-            stat_inc(r->cluster->stats.upstream_rq_tx_reset);
-        if (h1_client_detach(c) && is_whole)
-            pool_put(c);
-        else
-            h1_client_close(c);
-    }
-    r->state = UPSTREAM_REQUEST_NONE;
-    headers_fini(&r->headers);
-    headers_fini(&r->trailers);
-    if (r->host)
-        upstream_host_unref(r->host);
-    r->host = NULL;
-    r->cluster = NULL;
-}
-
-void upstream_request_read_disable(struct upstream_request *r, bool disable)
-{
-    struct cluster_stats *s = r->cluster ? &r->cluster->stats : NULL;
-    if (disable == !!r->read_disabled || !s)
-        return;
-    r->read_disabled = disable;
-    stat_inc(disable ? s->upstream_flow_control_paused_reading_total
-                     : s->upstream_flow_control_resumed_reading_total);
-    if (!r->client)
-        return;
-    if (disable)
-        conn_read_disable(&r->client->conn);
-    else
-        h1_client_resume(r->client);
 }

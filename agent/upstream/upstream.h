@@ -84,7 +84,8 @@ enum upstream_request_state { /* private to the pool */
                               UPSTREAM_REQUEST_ENDED,   /* was reset */
 };
 
-struct h1_client;
+struct client;
+struct pool;
 
 /* Embedded by the router (and by callouts). Zero it, set ops, start. */
 struct upstream_request {
@@ -94,16 +95,23 @@ struct upstream_request {
     struct upstream_host *host;       /* own reference */
     const struct addr *local;         /* of the connection, once ready */
     enum conf_priority priority;      /* set before the start; default otherwise */
-    bool is_ready;                    /* on_ready was called */
-    bool is_done;                     /* the response is complete */
-    bool request_complete;            /* its end was handed over */
+    /* Set before the start, p NULL otherwise: what the request asks the connection to become
+     * ("websocket"), or "CONNECT" for that method. Heads are in HTTP/1's form, whatever the
+     * upstream speaks: `upgrade` and `connection: upgrade` in the request, 101 with them in a
+     * response that grants it (CONNECT: any 2xx). Bodies are raw bytes from there. */
+    struct str upgrade;
+    bool is_ready;         /* on_ready was called */
+    bool is_done;          /* the response is complete */
+    bool request_complete; /* its end was handed over */
     /* private to the pool */
-    struct h1_client *client;
+    struct pool *pool; /* while it waits */
+    struct client *client;
+    void *codec_stream;
     struct list node;
     enum upstream_request_state state;
     enum upstream_reset pending_reset;
     const char *pending_failure;
-    uint8_t read_disabled;
+    bool read_disabled;
 };
 
 /* Asks for a connection to host (its reference passes to r). Callbacks come from the loop or, for

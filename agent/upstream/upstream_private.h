@@ -10,9 +10,8 @@
 
 #include "base/hash.h"
 #include "base/stat.h"
-#include "http/h1_parse.h"
-#include "upstream/lb.h"
 #include "conf/tls_slot.h"
+#include "upstream/lb.h"
 #include "upstream/transport.h"
 #include "upstream/upstream.h"
 
@@ -101,14 +100,10 @@ struct cluster_stats {
 void cluster_stats_init(struct cluster_stats *s, const char *cluster);
 void cluster_stats_fini(struct cluster_stats *s);
 
-/* HTTP/1 connections to one host. */
-struct pool {
-    struct list idle;    /* last used first */
-    struct list busy;    /* connecting ones too */
-    struct list pending; /* requests that wait, oldest first */
-    unsigned pending_n, connecting_n;
-    unsigned pending_high_n; /* of them, of high priority: they stand first */
-};
+struct pool; /* client_private.h */
+
+/* What the connections of a pool speak. */
+enum pool_kind { POOL_HTTP1, POOL_HTTP2, POOL_KINDS };
 
 /* ---- breaker.c ---- */
 enum breaker_kind {
@@ -160,8 +155,8 @@ struct upstream_host {
     bool is_removed; /* no longer in the host list: connections end with their request */
     bool is_used;    /* ORIGINAL_DST: picked since the last clean-up */
     bool is_kept;    /* scratch of an update */
-    struct pool pool;
-    struct tls_slot *tls; /* own reference; NULL: plaintext */
+    struct pool *pools[POOL_KINDS]; /* pool.c; made at first use */
+    struct tls_slot *tls;           /* own reference; NULL: plaintext */
     struct tls_sessions *tls_sessions;
     struct upstream_host_stats stats;
 };
@@ -193,55 +188,11 @@ struct upstream_host *lb_original_dst_pick(struct upstream_cluster *c,
 void lb_original_dst_on_timer(struct loop_timer *t);
 
 /* ---- pool.c ---- */
-void pool_init(struct pool *p);
-void pool_close_idle(struct upstream_host *h);
-void pool_close_all(struct upstream_host *h);
-/* c is open and has no request: it serves the next pending one or waits. */
-void pool_put(struct h1_client *c);
-/* c failed to connect: everything that waits is told. */
-void pool_connect_failed(struct h1_client *c, enum upstream_reset why, const char *failure);
-/* A connection went away: others may be needed. */
-void pool_refill(struct upstream_host *h);
-/* r loses its connection; its owner is told by the caller and finishes it. */
-void upstream_request_detach(struct upstream_request *r);
+void pools_destroy(struct upstream_host *h);
+/* Idle connections close, the others when their requests are over. */
+void pools_drain(struct upstream_host *h);
+void pools_close_all(struct upstream_host *h);
 /* Counts a connection of the cluster, within max_connections or with `always`. */
 bool cluster_take_connection(struct upstream_cluster *c, unsigned priority, bool always);
-
-/* ---- h1_client.c ---- */
-enum h1_client_state { H1_CLIENT_CONNECTING, H1_CLIENT_IDLE, H1_CLIENT_BUSY, H1_CLIENT_CLOSED };
-
-struct h1_client {
-    struct conn conn;
-    struct upstream_host *host; /* own reference */
-    struct list node;           /* pool.idle or pool.busy */
-    struct upstream_request *request;
-    struct h1_parser parser;
-    struct loop_timer timer; /* connecting, then idle */
-    struct loop_task task;   /* flush, or leftovers after a pause */
-    enum h1_client_state state;
-    uint64_t start_us, rx_counted, tx_counted;
-    uint64_t length_left; /* of a request body with content-length */
-    unsigned requests_n, interim_n;
-    unsigned priority; /* whose limit it counts against */
-    bool is_chunked, has_length;
-    bool head_sent;
-    bool must_close; /* serves no further request */
-    bool got_eof;    /* handled when everything before it was */
-    bool has_timed_out;
-    bool is_broken; /* the request's body did not keep to its length */
-    bool was_cut;   /* its request was given up before the end */
-    bool is_freed;  /* once the task has run */
-};
-
-/* Opens a connection; it joins the pool's busy list. */
-void h1_client_open(struct upstream_host *h, unsigned priority);
-/* r gets the connection; calls on_ready. */
-void h1_client_attach(struct h1_client *c, struct upstream_request *r);
-/* Takes the request away; true when the connection can serve another one. */
-bool h1_client_detach(struct h1_client *c);
-void h1_client_close(struct h1_client *c);
-void h1_client_idle(struct h1_client *c); /* starts the idle timer */
-/* Reads on after a pause. */
-void h1_client_resume(struct h1_client *c);
 
 #endif

@@ -37,7 +37,7 @@ void upstreams_destroy(struct upstreams **u_p)
     while ((e = hash_next(&u->clusters, &it))) {
         struct upstream_cluster *c = e->value;
         for (size_t i = 0; i < c->hosts_n; i++)
-            pool_close_all(c->hosts[i]);
+            pools_close_all(c->hosts[i]);
         cluster_drain(c);
         cluster_unref(c);
     }

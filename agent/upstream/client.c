@@ -1,0 +1,158 @@
+/* One connection to a host: how it comes up, idles and ends, whatever it speaks. */
+#include "base/mem.h"
+#include "upstream/client_private.h"
+
+enum { IN_MIN = (80 + 16) * 1024 }; /* the head of a response must fit into what is read ahead */
+
+static struct client *of(struct conn *conn)
+{
+    return container_of(conn, struct client, conn);
+}
+
+void client_count_bytes(struct client *c)
+{
+    struct cluster_stats *s = &c->host->cluster->stats;
+    stat_add(s->upstream_cx_rx_bytes_total, (int64_t)(c->conn.rx_bytes - c->rx_counted));
+    stat_add(s->upstream_cx_tx_bytes_total, (int64_t)(c->conn.tx_bytes - c->tx_counted));
+    c->rx_counted = c->conn.rx_bytes;
+    c->tx_counted = c->conn.tx_bytes;
+}
+
+void client_close(struct client *c)
+{
+    c->must_close = true;
+    loop_timer_stop(&c->timer);
+    list_del(&c->node); /* serves nobody any more */
+    conn_close(&c->conn);
+}
+
+static void end_connecting(struct client *c)
+{
+    loop_timer_stop(&c->timer);
+    c->pool->connecting_n -= c->connecting_n;
+    c->connecting_n = 0;
+}
+
+static void on_connected(struct conn *conn)
+{
+    struct client *c = of(conn);
+    stat_record(c->host->cluster->stats.upstream_cx_connect_ms,
+                (loop_now_us(conn->loop) - c->start_us) / 1000);
+    end_connecting(c);
+    c->state = CLIENT_OPEN;
+    c->conn.ops = &c->codec->conn;
+    c->codec->start(c);
+    pool_put(c);
+}
+
+static void count_close(struct client *c, bool with_request)
+{
+    struct cluster_stats *s = &c->host->cluster->stats;
+    bool is_local = c->conn.cause == CONN_CLOSED_LOCAL;
+    breaker_remove(c->host->cluster, c->priority, BREAKER_CONNECTIONS);
+    c->host->stats.cx_active--;
+    stat_add(s->upstream_cx_active, -1);
+    stat_inc(s->upstream_cx_destroy);
+    stat_inc(is_local ? s->upstream_cx_destroy_local : s->upstream_cx_destroy_remote);
+    if (with_request) {
+        stat_inc(s->upstream_cx_destroy_with_active_rq);
+        stat_inc(is_local ? s->upstream_cx_destroy_local_with_active_rq
+                          : s->upstream_cx_destroy_remote_with_active_rq);
+    }
+    stat_record(s->upstream_cx_length_ms, (loop_now_us(c->conn.loop) - c->start_us) / 1000);
+    client_count_bytes(c);
+}
+
+static void fail_connecting(struct client *c)
+{
+    struct cluster_stats *s = &c->host->cluster->stats;
+    char text[TRANSPORT_FAILURE_MAX];
+    stat_inc(s->upstream_cx_connect_fail);
+    c->host->stats.cx_connect_fail++;
+    if (c->has_timed_out) {
+        stat_inc(s->upstream_cx_connect_timeout);
+        pool_connect_failed(c->pool, UPSTREAM_RESET_CONNECT_TIMEOUT, "");
+        return;
+    }
+    pool_connect_failed(c->pool, UPSTREAM_RESET_CONNECT_FAILED,
+                        upstream_conn_failure(&c->conn, text));
+}
+
+void client_on_close(struct conn *conn)
+{
+    struct client *c = of(conn);
+    bool was_connecting = c->state == CLIENT_CONNECTING;
+    loop_timer_stop(&c->timer);
+    count_close(c, c->active_n || c->was_cut);
+    list_del(&c->node);
+    c->state = CLIENT_CLOSED;
+    if (was_connecting)
+        end_connecting(c);
+    else
+        c->codec->stop(c);
+    if (was_connecting && (conn->cause == CONN_CONNECT_FAILED || c->has_timed_out))
+        fail_connecting(c);
+    pool_refill(c->pool);
+    c->is_over = true;
+    loop_defer(conn->loop, &c->task); /* callers up the stack still look at it */
+}
+
+static const struct conn_ops connecting_ops = {
+    .on_close = client_on_close,
+    .on_connected = on_connected,
+};
+
+static void on_timer(struct loop_timer *t)
+{
+    struct client *c = container_of(t, struct client, timer);
+    if (c->state == CLIENT_CONNECTING)
+        c->has_timed_out = true;
+    else
+        stat_inc(c->host->cluster->stats.upstream_cx_idle_timeout);
+    client_close(c);
+}
+
+static void run_task(struct loop_task *t)
+{
+    struct client *c = container_of(t, struct client, task);
+    if (!c->is_over) {
+        c->codec->run(c);
+        return;
+    }
+    upstream_host_unref(c->host);
+    mem_free(c);
+}
+
+void client_open(struct pool *p, unsigned priority)
+{
+    struct upstream_host *h = p->host;
+    struct upstream_cluster *cluster = h->cluster;
+    const struct conf_cluster *conf = cluster_conf(cluster);
+    struct client *c = MEM_NEW(struct client);
+    c->host = host_ref(h);
+    c->pool = p;
+    c->codec = &h1_client_codec;
+    c->priority = priority;
+    c->task.run = run_task;
+    c->start_us = loop_now_us(cluster->loop);
+    conn_init_connect(&c->conn, cluster->loop, &h->addr, conf_cluster_source(conf, &h->addr),
+                      &connecting_ops);
+    upstream_conn_start(h, &c->conn, NULL);
+    c->conn.high_water = conf->buffer_limit > IN_MIN ? conf->buffer_limit : IN_MIN;
+    loop_timer_init(&c->timer, cluster->loop, on_timer);
+    if (conf->connect_timeout_ms)
+        loop_timer_start(&c->timer, conf->connect_timeout_ms);
+    list_add_tail(&p->busy, &c->node);
+    c->connecting_n = 1;
+    p->connecting_n += c->connecting_n;
+    h->stats.cx_total++;
+    h->stats.cx_active++;
+    stat_inc(cluster->stats.upstream_cx_http1_total);
+}
+
+void client_idle(struct client *c)
+{
+    uint32_t idle_ms = cluster_conf(c->host->cluster)->idle_timeout_ms;
+    if (idle_ms)
+        loop_timer_start(&c->timer, idle_ms);
+}

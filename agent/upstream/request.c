@@ -1,0 +1,85 @@
+/* A request between its owner and the connection it is on. */
+#include "upstream/client_private.h"
+
+static void release(struct upstream_request *r)
+{
+    r->client->active_n--;
+    breaker_remove(r->cluster, r->priority, BREAKER_REQUESTS);
+    stat_add(r->cluster->stats.upstream_rq_active, -1);
+    r->host->stats.rq_active--;
+    r->client = NULL;
+    r->state = UPSTREAM_REQUEST_ENDED;
+}
+
+void request_reset(struct upstream_request *r, enum upstream_reset why, const char *failure)
+{
+    release(r);
+    r->read_disabled = false;
+    r->ops->on_reset(r, why, failure);
+}
+
+static void finish_active(struct upstream_request *r)
+{
+    struct client *c = r->client;
+    bool is_whole = r->is_done && r->request_complete;
+    if (!is_whole)
+        stat_inc(r->cluster->stats.upstream_rq_tx_reset);
+    release(r);
+    bool is_usable = c->codec->detach(c, r, is_whole);
+    r->read_disabled = false;
+    if (is_usable)
+        pool_put(c);
+    else
+        client_close(c);
+}
+
+void upstream_request_finish(struct upstream_request *r)
+{
+    if (r->state == UPSTREAM_REQUEST_PENDING) {
+        pool_unqueue(r);
+        stat_inc(r->cluster->stats.upstream_rq_cancelled);
+    } else if (r->state == UPSTREAM_REQUEST_FAILED) {
+        list_del(&r->node);
+    } else if (r->state == UPSTREAM_REQUEST_ACTIVE) {
+        finish_active(r);
+    }
+    r->state = UPSTREAM_REQUEST_NONE;
+    headers_fini(&r->headers);
+    headers_fini(&r->trailers);
+    if (r->host)
+        upstream_host_unref(r->host);
+    r->host = NULL;
+    r->cluster = NULL;
+}
+
+void upstream_request_read_disable(struct upstream_request *r, bool disable)
+{
+    struct cluster_stats *s = r->cluster ? &r->cluster->stats : NULL;
+    if (disable == r->read_disabled || !s)
+        return;
+    r->read_disabled = disable;
+    stat_inc(disable ? s->upstream_flow_control_paused_reading_total
+                     : s->upstream_flow_control_resumed_reading_total);
+    if (r->client)
+        r->client->codec->read_disable(r, disable);
+}
+
+void upstream_request_headers(struct upstream_request *r, const struct headers *h, bool end)
+{
+    if (r->client)
+        r->client->codec->send_headers(r, h, end);
+}
+
+void upstream_request_body(struct upstream_request *r, struct buf *data, bool end)
+{
+    if (r->client && !r->request_complete)
+        r->client->codec->send_body(r, data, end);
+    else
+        buf_fini(data);
+}
+
+void upstream_request_trailers(struct upstream_request *r, const struct headers *h)
+{
+    if (r->client && !r->request_complete)
+        r->client->codec->send_trailers(r, h);
+}
