@@ -100,6 +100,7 @@ struct conf_cluster {
     bool use_http_header;   /* ORIGINAL_DST: x-envoy-original-dst-host */
     uint16_t original_dst_port;      /* upstream_port_override; 0 none */
     uint64_t buffer_limit;           /* per_connection_buffer_limit_bytes, default 1 MiB */
+    bool http1_trailers;             /* enable_trailers */
     bool is_http2;                   /* hosts speak HTTP/2 without asking (prior knowledge) */
     struct conf_transport transport; /* transport_socket */
     struct conf_transport *transport_matches;

@@ -88,5 +88,13 @@ void client_on_close(struct conn *conn);
 /* ---- request.c ---- */
 /* r's connection fails under it: r is told. */
 void request_reset(struct upstream_request *r, enum upstream_reset why, const char *failure);
+static inline bool request_is_connect(const struct upstream_request *r)
+{
+    return str_is(r->upgrade, "CONNECT");
+}
+/* A final response of that status grants what r asked for. */
+bool request_is_granted(const struct upstream_request *r, unsigned status);
+/* Passes the head of such a response on, then sends what was held back. */
+void request_switch(struct upstream_request *r);
 
 #endif

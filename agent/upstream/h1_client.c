@@ -6,26 +6,12 @@
 #include <errno.h>
 
 #include "base/mem.h"
-#include "http/h1_parse.h"
-#include "http/h1_write.h"
-#include "upstream/client_private.h"
+#include "upstream/h1_client_private.h"
 
 enum {
     HEAD_MAX = 80 * 1024, /* of a response, as Envoy */
     INTERIM_MAX = 100,    /* 1xx responses to one request */
     FLUSH_SIZE = 16384,   /* less of a body waits for the end of the loop's turn */
-};
-
-struct h1_client {
-    struct client *c;
-    struct upstream_request *request;
-    struct h1_parser parser;
-    uint64_t length_left; /* of a request body with content-length */
-    unsigned interim_n;
-    bool is_chunked, has_length;
-    bool head_sent;
-    bool got_eof;   /* handled when everything before it was */
-    bool is_broken; /* the request's body did not keep to its length */
 };
 
 static struct h1_client *of(struct conn *conn)
@@ -71,6 +57,11 @@ static bool parse_head(struct h1_client *h)
     }
     buf_consume(&h->c->conn.in, n);
     unsigned status = headers_status(&r->headers);
+    if (request_is_granted(r, status)) {
+        h->is_tunnel = h->c->must_close = true;
+        request_switch(r);
+        return true;
+    }
     if (status < 200) {
         if (status == 101 || ++h->interim_n > INTERIM_MAX) {
             protocol_error(h);
@@ -115,7 +106,9 @@ static bool take_body(struct h1_client *h, struct buf *data)
 static bool parse_trailers(struct h1_client *h)
 {
     struct upstream_request *r = h->request;
-    size_t n = h1_parse_trailers(&h->parser, buf_str(&h->c->conn.in), &r->trailers);
+    bool is_wanted = cluster_conf(r->cluster)->http1_trailers;
+    size_t n =
+        h1_parse_trailers(&h->parser, buf_str(&h->c->conn.in), is_wanted ? &r->trailers : NULL);
     buf_consume(&h->c->conn.in, n);
     return n > 0;
 }
@@ -147,8 +140,19 @@ static bool parse_body(struct h1_client *h)
     return progress;
 }
 
+static bool pass_bytes(struct h1_client *h)
+{
+    struct buf data = {0};
+    buf_move(&data, &h->c->conn.in);
+    h->request->ops->on_body(h->request, &data, false);
+    buf_fini(&data);
+    return true;
+}
+
 static bool parse_step(struct h1_client *h)
 {
+    if (h->is_tunnel)
+        return pass_bytes(h);
     switch (h->parser.state) {
     case H1_HEAD:
         return parse_head(h);
@@ -168,6 +172,11 @@ static bool may_parse(const struct h1_client *h)
            !h->c->conn.read_disabled && h->c->conn.in.len;
 }
 
+static bool ends_with_connection(struct h1_client *h)
+{
+    return h->is_tunnel || (h->parser.state == H1_BODY && h1_parse_eof(&h->parser));
+}
+
 /* The peer sent everything it will send, and all before that was handled. */
 static void finish_eof(struct h1_client *h)
 {
@@ -175,7 +184,7 @@ static void finish_eof(struct h1_client *h)
     h->c->must_close = true;
     if (!r) {
         client_close(h->c);
-    } else if (!r->is_done && h->parser.state == H1_BODY && h1_parse_eof(&h->parser)) {
+    } else if (!r->is_done && ends_with_connection(h)) {
         struct buf none = {0};
         r->is_done = true;
         r->ops->on_body(r, &none, true);
@@ -301,147 +310,6 @@ static void read_disable(struct upstream_request *r, bool disable)
         loop_defer(c->conn.loop, &c->task);
 }
 
-/* ---- the request ---- */
-
-/* Framing and hop-by-hop fields of a head. */
-struct framing {
-    bool is_clean;   /* goes out as it stands */
-    bool has_length; /* one well-formed content-length */
-    uint64_t length;
-    bool needs_zero; /* no body, but a method that may have one */
-};
-
-static bool is_hop_by_hop(uint16_t id)
-{
-    return id == HDR_CONNECTION || id == HDR_KEEP_ALIVE || id == HDR_PROXY_CONNECTION ||
-           id == HDR_TRANSFER_ENCODING || id == HDR_UPGRADE || id == HDR_HOST;
-}
-
-static struct framing inspect(const struct headers *h, bool end)
-{
-    struct framing f = {.is_clean = true};
-    unsigned lengths = 0;
-    for (size_t i = 0; i < h->n; i++) {
-        uint16_t id = h->v[i].id;
-        if (id == HDR_CONTENT_LENGTH) {
-            f.has_length = str_to_u64(header_value(h, &h->v[i]), INT64_MAX, &f.length);
-            lengths++;
-        } else if (is_hop_by_hop(id)) {
-            f.is_clean = false;
-        }
-    }
-    if (lengths > 1 || (lengths && !f.has_length)) {
-        f.has_length = f.is_clean = false;
-    }
-    struct str method = headers_get(h, HDR_METHOD);
-    f.needs_zero = end && !str_is(method, "GET") && !str_is(method, "HEAD");
-    if (end ? (f.has_length ? f.length != 0 : f.needs_zero) : !f.has_length)
-        f.is_clean = false;
-    return f;
-}
-
-static const struct headers *fix_head(struct upstreams *u, const struct headers *h,
-                                      const struct framing *f, bool end)
-{
-    struct headers *copy = &u->scratch;
-    headers_clear(copy);
-    headers_copy(copy, h);
-    headers_remove_id(copy, HDR_CONNECTION);
-    headers_remove_id(copy, HDR_KEEP_ALIVE);
-    headers_remove_id(copy, HDR_PROXY_CONNECTION);
-    headers_remove_id(copy, HDR_TRANSFER_ENCODING);
-    headers_remove_id(copy, HDR_UPGRADE);
-    headers_remove_id(copy, HDR_HOST);
-    if (end || !f->has_length)
-        headers_remove_id(copy, HDR_CONTENT_LENGTH);
-    if (end && f->needs_zero)
-        headers_add_id(copy, HDR_CONTENT_LENGTH, STR("0"));
-    else if (!end && !f->has_length)
-        headers_add_id(copy, HDR_TRANSFER_ENCODING, STR("chunked"));
-    return copy;
-}
-
-static void end_request(struct upstream_request *r)
-{
-    r->request_complete = true;
-    conn_flush(&r->client->conn);
-}
-
-/* The request cannot be sent as it is: a filter broke its head, or the body differs from what
- * content-length promised. Told from the loop, like all resets. */
-static void break_request(struct h1_client *h)
-{
-    h->is_broken = h->c->must_close = true;
-    conn_close(&h->c->conn);
-}
-
-static void send_headers(struct upstream_request *r, const struct headers *head, bool end)
-{
-    struct client *c = r->client;
-    struct h1_client *h = c->codec_state;
-    if (h->head_sent)
-        return;
-    struct framing f = inspect(head, end);
-    if (!f.is_clean)
-        head = fix_head(r->cluster->u, head, &f, end);
-    h->head_sent = true;
-    h->has_length = f.has_length && !end;
-    h->length_left = h->has_length ? f.length : 0;
-    h->is_chunked = !end && !f.has_length;
-    h->parser.request_was_head = str_is(headers_get(head, HDR_METHOD), "HEAD");
-    if (!h1_write_request(&c->conn.out, head))
-        break_request(h);
-    else if (end)
-        end_request(r);
-    else
-        loop_defer(c->conn.loop, &c->task); /* usually the body comes right behind */
-}
-
-static void send_body(struct upstream_request *r, struct buf *data, bool end)
-{
-    struct client *c = r->client;
-    struct h1_client *h = c->codec_state;
-    if (h->is_broken) {
-        buf_fini(data);
-        return;
-    }
-    if (h->has_length && (data->len > h->length_left || (end && data->len < h->length_left))) {
-        buf_fini(data);
-        break_request(h);
-        return;
-    }
-    if (h->has_length)
-        h->length_left -= data->len;
-    if (h->is_chunked) {
-        h1_write_chunk(&c->conn.out, buf_str(data).p, data->len);
-        buf_fini(data);
-        if (end)
-            h1_write_last_chunk(&c->conn.out, NULL);
-    } else {
-        buf_move(&c->conn.out, data);
-    }
-    if (end)
-        end_request(r);
-    else if (c->conn.out.len >= FLUSH_SIZE)
-        conn_flush(&c->conn);
-    else
-        loop_defer(c->conn.loop, &c->task);
-}
-
-static void send_trailers(struct upstream_request *r, const struct headers *trailers)
-{
-    struct h1_client *h = r->client->codec_state;
-    if (h->is_broken)
-        return;
-    if (h->is_chunked) {
-        h1_write_last_chunk(&r->client->conn.out, trailers);
-    } else if (h->length_left) {
-        break_request(h);
-        return;
-    }
-    end_request(r);
-}
-
 const struct client_codec h1_client_codec = {
     .conn =
         {
@@ -456,8 +324,8 @@ const struct client_codec h1_client_codec = {
     .run = run,
     .attach = attach,
     .detach = detach,
-    .send_headers = send_headers,
-    .send_body = send_body,
-    .send_trailers = send_trailers,
+    .send_headers = h1_client_headers,
+    .send_body = h1_client_body,
+    .send_trailers = h1_client_trailers,
     .read_disable = read_disable,
 };

@@ -46,6 +46,7 @@ void upstream_request_finish(struct upstream_request *r)
     r->state = UPSTREAM_REQUEST_NONE;
     headers_fini(&r->headers);
     headers_fini(&r->trailers);
+    buf_fini(&r->early);
     if (r->host)
         upstream_host_unref(r->host);
     r->host = NULL;
@@ -70,16 +71,51 @@ void upstream_request_headers(struct upstream_request *r, const struct headers *
         r->client->codec->send_headers(r, h, end);
 }
 
+/* ---- upgrades: nothing is sent that a peer who refuses could take for another request ---- */
+
+bool request_is_granted(const struct upstream_request *r, unsigned status)
+{
+    if (!r->upgrade.p)
+        return false;
+    return request_is_connect(r) ? status >= 200 && status < 300 : status == 101;
+}
+
+static void hold(struct upstream_request *r, struct buf *data, bool end)
+{
+    buf_move(&r->early, data);
+    r->early_end = end;
+    if (r->early.len <= cluster_conf(r->cluster)->buffer_limit || r->early_is_high)
+        return;
+    r->early_is_high = true;
+    if (r->ops->on_water)
+        r->ops->on_water(r, true);
+}
+
+void request_switch(struct upstream_request *r)
+{
+    struct client *c = r->client;
+    r->is_switched = true;
+    r->ops->on_headers(r, false);
+    if (r->client != c)
+        return;
+    if (r->early.len || r->early_end)
+        upstream_request_body(r, &r->early, r->early_end);
+    if (r->client == c && r->early_is_high && r->ops->on_water)
+        r->ops->on_water(r, false);
+}
+
 void upstream_request_body(struct upstream_request *r, struct buf *data, bool end)
 {
-    if (r->client && !r->request_complete)
-        r->client->codec->send_body(r, data, end);
-    else
+    if (!r->client || r->request_complete)
         buf_fini(data);
+    else if (r->upgrade.p && !r->is_switched)
+        hold(r, data, end);
+    else
+        r->client->codec->send_body(r, data, end);
 }
 
 void upstream_request_trailers(struct upstream_request *r, const struct headers *h)
 {
-    if (r->client && !r->request_complete)
+    if (r->client && !r->request_complete && !r->upgrade.p)
         r->client->codec->send_trailers(r, h);
 }

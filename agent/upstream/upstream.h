@@ -103,6 +103,7 @@ struct upstream_request {
     bool is_ready;         /* on_ready was called */
     bool is_done;          /* the response is complete */
     bool request_complete; /* its end was handed over */
+    bool is_switched;      /* what `upgrade` asked for was granted */
     /* private to the pool */
     struct pool *pool; /* while it waits */
     struct client *client;
@@ -112,6 +113,8 @@ struct upstream_request {
     enum upstream_reset pending_reset;
     const char *pending_failure;
     bool read_disabled;
+    struct buf early; /* of the body, held back until an upgrade is granted */
+    bool early_end, early_is_high;
 };
 
 /* Asks for a connection to host (its reference passes to r). Callbacks come from the loop or, for

@@ -20,37 +20,43 @@ struct origin_conn {
     struct list node;
     struct origin *origin;
     bool is_stalled; /* swallows what comes */
+    bool is_echo;    /* a tunnel: sends back what comes */
 };
 
 static const struct {
     const char *path, *answer;
-    bool closes, stalls;
+    bool closes, stalls, tunnels;
 } script[] = {
-    {"/ok", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", false, false},
-    {"/503", "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", false, false},
+    {"/ok", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", false, false, false},
+    {"/503", "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", false, false, false},
     {"/chunked",
      "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n",
-     false, false},
+     false, false, false},
     {"/trailers",
      "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-t: 1\r\n\r\n", false,
+     false, false},
+    {"/close", "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", true, false,
      false},
-    {"/close", "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", true, false},
-    {"/until-close", "HTTP/1.1 200 OK\r\n\r\nall of it", true, false},
-    {"/cut", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", true, false},
-    {"/hangup", "", true, false},
-    {"/never", "", false, false},
-    {"/garbage", "BLAH BLAH\r\n\r\n", false, false},
+    {"/until-close", "HTTP/1.1 200 OK\r\n\r\nall of it", true, false, false},
+    {"/cut", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", true, false, false},
+    {"/hangup", "", true, false, false},
+    {"/never", "", false, false, false},
+    {"/garbage", "BLAH BLAH\r\n\r\n", false, false, false},
     {"/interim",
      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
      "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
-     false, false},
-    {"/switch", "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", false, false},
+     false, false, false},
+    {"/switch", "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", false, false, false},
     {"/extra", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", false,
-     false},
-    {"/late-close", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true, false},
-    {"/stall", "", false, true},
-    {"/early", "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", false, false},
-    {"/head", "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n", false, false},
+     false, false},
+    {"/late-close", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true, false, false},
+    {"/stall", "", false, true, false},
+    {"/early", "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", false, false, false},
+    {"/head", "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n", false, false, false},
+    {"/tunnel", "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n",
+     false, false, true},
+    {"example.com", "HTTP/1.1 200 OK\r\n\r\n", false, false, true},
+    {"/no-tunnel", "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno", false, false, false},
 };
 
 static void answer(struct origin_conn *c, struct str path)
@@ -68,6 +74,7 @@ static void answer(struct origin_conn *c, struct str path)
             continue;
         conn_write(&c->conn, str_of(script[i].answer));
         c->is_stalled = script[i].stalls;
+        c->is_echo = script[i].tunnels;
         if (c->is_stalled)
             conn_read_disable(&c->conn);
         if (script[i].closes)
@@ -80,6 +87,11 @@ static void on_data(struct conn *conn)
     struct origin_conn *c = container_of(conn, struct origin_conn, conn);
     buf_adds(&c->origin->seen, buf_str(&conn->in));
     for (;;) {
+        if (c->is_echo) {
+            buf_move(&conn->out, &conn->in);
+            conn_flush(conn);
+            return;
+        }
         struct str in = buf_str(&conn->in), line = in, word, path;
         const char *end = in.n ? memmem(in.p, in.n, "\r\n\r\n", 4) : NULL;
         if (!end || !str_next(&line, ' ', &word) || !str_next(&line, ' ', &path))

@@ -71,8 +71,10 @@ static void test_calls(void **state)
         struct result got = {0};
         struct headers head = {0};
         struct callout *c = NULL;
+        struct conf_cluster *conf = rig_cluster("c");
+        conf->http1_trailers = true;
         rig_open(&r);
-        rig_publish_origin(&r);
+        rig_publish(&r, conf, rig_endpoints(&r.origin.addr, 1));
         make_head(&head, calls[i].method, calls[i].path);
         struct callout_request rq = {.cluster = STR("c"),
                                      .headers = &head,

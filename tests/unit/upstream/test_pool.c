@@ -139,6 +139,109 @@ static void test_body_must_keep_to_its_length(void **state)
     }
 }
 
+/* Trailers pass where the cluster wants them, and only behind a body of unknown length. */
+static const struct {
+    const char *name;
+    bool is_enabled, has_length;
+    const char *want, *reject;
+} trailers[] = {
+    {"off", false, false, "5\r\nhello\r\n0\r\n\r\n", "x-t"},
+    {"on", true, false, "5\r\nhello\r\n0\r\nx-t: 1\r\n\r\n", "content-length"},
+    {"on, with a length", true, true, "\r\n\r\nhello", "x-t"},
+};
+
+static void test_trailers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(trailers); i++) {
+        struct rig r;
+        struct probe p;
+        struct headers t = {0};
+        struct buf body = {0};
+        struct conf_cluster *conf = rig_cluster("c");
+        conf->http1_trailers = trailers[i].is_enabled;
+        rig_open(&r);
+        rig_publish(&r, conf, rig_endpoints(&r.origin.addr, 1));
+        probe_init(&p, &r, "POST", "/trailers");
+        if (trailers[i].has_length)
+            headers_add_id(&p.head, HDR_CONTENT_LENGTH, STR("5"));
+        p.hold_body = true;
+        probe_start(&p);
+        rig_turn(&r, 5);
+        headers_add(&t, STR("x-t"), STR("1"));
+        buf_adds(&body, STR("hello"));
+        upstream_request_body(&p.up, &body, false);
+        upstream_request_trailers(&p.up, &t);
+        rig_run(&r, probe_is_over, &p);
+        if (!has(&r.origin.seen, trailers[i].want) || has(&r.origin.seen, trailers[i].reject) ||
+            p.has_trailers != trailers[i].is_enabled)
+            fail_msg("%s: sent '%.*s', trailers came: %d", trailers[i].name,
+                     STR_ARG(buf_str(&r.origin.seen)), p.has_trailers);
+        headers_fini(&t);
+        probe_fini(&p);
+        rig_close(&r);
+    }
+}
+
+/* ---- upgrades ---- */
+
+static const struct {
+    const char *name, *method, *path, *upgrade;
+    unsigned status;
+    const char *body; /* of the response: what was sent comes back when it is granted */
+} upgrades[] = {
+    {"granted", "GET", "/tunnel", "echo", 101, "hello"},
+    {"connect", "CONNECT", NULL, "CONNECT", 200, "hello"},
+    {"refused", "GET", "/no-tunnel", "echo", 403, "no"},
+    {"refused by a page", "GET", "/ok", "echo", 200, "ok"},
+};
+
+static bool has_five(void *probe)
+{
+    return probe_is_over(probe) || ((struct probe *)probe)->received.len >= 5;
+}
+
+static void test_upgrades(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(upgrades); i++) {
+        struct rig r;
+        struct probe p;
+        struct buf more = {0};
+        rig_open(&r);
+        rig_publish_origin(&r);
+        probe_init(&p, &r, upgrades[i].method, upgrades[i].path ? upgrades[i].path : "/");
+        if (!upgrades[i].path)
+            headers_remove_id(&p.head, HDR_PATH);
+        headers_add(&p.head, STR("content-length"), STR("9")); /* nothing that may frame it */
+        p.up.upgrade = str_of(upgrades[i].upgrade);
+        p.hold_body = true;
+        probe_start(&p);
+        buf_adds(&more, STR("hel"));
+        rig_turn(&r, 0);
+        upstream_request_body(&p.up, &more, false);
+        buf_adds(&more, STR("lo"));
+        upstream_request_body(&p.up, &more, false);
+        rig_run(&r, has_five, &p);
+        bool is_echo = !strcmp(upgrades[i].body, "hello");
+        if (p.status != upgrades[i].status || !str_is(buf_str(&p.received), upgrades[i].body) ||
+            p.end == is_echo || has(&r.origin.seen, "hello") != is_echo ||
+            has(&r.origin.seen, "content-length"))
+            fail_msg("%s: status %u body '%.*s' sent '%.*s'", upgrades[i].name, p.status,
+                     STR_ARG(buf_str(&p.received)), STR_ARG(buf_str(&r.origin.seen)));
+        if (is_echo) { /* our end becomes the other's, and then its end ours */
+            struct buf none = {0};
+            upstream_request_body(&p.up, &none, true);
+            rig_run(&r, probe_is_over, &p);
+            assert_true(p.end);
+        }
+        probe_fini(&p);
+        rig_turn(&r, 5);
+        assert_int_equal(r.origin.open, 0); /* never used again */
+        rig_close(&r);
+    }
+}
+
 /* ---- the pool ---- */
 
 static void test_last_used_first(void **state)
@@ -446,6 +549,8 @@ int main(void)
         cmocka_unit_test(test_exchanges),
         cmocka_unit_test(test_framing),
         cmocka_unit_test(test_body_must_keep_to_its_length),
+        cmocka_unit_test(test_trailers),
+        cmocka_unit_test(test_upgrades),
         cmocka_unit_test(test_last_used_first),
         cmocka_unit_test(test_pending_waits_for_a_connection),
         cmocka_unit_test(test_pending_overflow),
