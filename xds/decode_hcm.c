@@ -156,8 +156,24 @@ static int set_common(const Envoy__Config__Core__V3__HttpProtocolOptions *o, str
 static void set_http1(struct decode *d, const Envoy__Config__Core__V3__Http1ProtocolOptions *o,
                       struct conf_hcm *h)
 {
+    h->h1_trailers = o && o->enable_trailers;
     h->default_host_for_http_10 = o ? decode_text(d, o->default_host_for_http_10) : "";
     h->accept_http_10 = o && o->accept_http_10;
+}
+
+static int set_upgrades(struct decode *d, const hcm_msg *m, struct conf_hcm *h, struct error *err)
+{
+    h->upgrades = DECODE_ARRAY(d, struct conf_upgrade, m->n_upgrade_configs);
+    h->upgrades_n = m->n_upgrade_configs;
+    for (size_t i = 0; i < h->upgrades_n; i++) {
+        h->upgrades[i].type = decode_str(d, m->upgrade_configs[i]->upgrade_type);
+        h->upgrades[i].is_enabled = pb_bool(m->upgrade_configs[i]->enabled, true);
+        for (size_t k = 0; k < i; k++)
+            if (str_eq_nocase(h->upgrades[i].type, h->upgrades[k].type))
+                return error_set(err, ERR_INVALID, "upgrade_configs[%zu]: %s stands twice", i,
+                                 m->upgrade_configs[i]->upgrade_type);
+    }
+    return 0;
 }
 
 static int set_timeouts(const hcm_msg *m, struct conf_hcm *h, struct error *err)
@@ -198,6 +214,8 @@ int decode_hcm(struct decode *d, const ProtobufCMessage *msg, struct conf_net_fi
         rc = set_headers(d, m, h, err);
     if (!rc && set_common(m->common_http_protocol_options, h, err))
         rc = error_prefix(err, "common_http_protocol_options.");
+    if (!rc)
+        rc = set_upgrades(d, m, h, err);
     if (!rc)
         rc = set_timeouts(m, h, err);
     if (!rc)

@@ -67,11 +67,29 @@ static int set_host_rewrite(struct decode *d, const action_msg *m, struct conf_r
     }
 }
 
+static int set_upgrades(struct decode *d, const action_msg *m, struct conf_route *r,
+                        struct error *err)
+{
+    r->upgrades = DECODE_ARRAY(d, struct conf_upgrade, m->n_upgrade_configs);
+    r->upgrades_n = m->n_upgrade_configs;
+    for (size_t i = 0; i < r->upgrades_n; i++) {
+        r->upgrades[i].type = decode_str(d, m->upgrade_configs[i]->upgrade_type);
+        r->upgrades[i].is_enabled = pb_bool(m->upgrade_configs[i]->enabled, true);
+        for (size_t k = 0; k < i; k++)
+            if (str_eq_nocase(r->upgrades[i].type, r->upgrades[k].type))
+                return error_set(err, ERR_INVALID, "upgrade_configs[%zu]: %s stands twice", i,
+                                 m->upgrade_configs[i]->upgrade_type);
+    }
+    return 0;
+}
+
 int decode_rewrites(struct decode *d, const action_msg *m, struct conf_route *r, struct error *err)
 {
     r->append_x_forwarded_host = m->append_x_forwarded_host;
     r->is_high_priority = m->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH;
     int rc = set_host_rewrite(d, m, r, err);
+    if (!rc)
+        rc = set_upgrades(d, m, r, err);
     if (!rc)
         rc = decode_header_text(d, m->prefix_rewrite, "prefix_rewrite", &r->prefix_rewrite, err);
     if (!rc)

@@ -119,6 +119,9 @@ struct conf_hcm {
     size_t access_logs_n;
     struct conf_local_reply *local_reply; /* or NULL */
     enum conf_codec codec;
+    struct conf_upgrade *upgrades;
+    size_t upgrades_n;
+    bool h1_trailers; /* HTTP/1's are passed on */
     struct conf_http2 http2;
     const char *server_name; /* default "envoy" */
     enum conf_server_header server_header;

@@ -154,6 +154,12 @@ enum conf_host_rewrite_kind {
     CONF_HOST_PATH_REGEX, /* made from the path */
 };
 
+/* upgrade_configs, of a route or a connection manager. */
+struct conf_upgrade {
+    struct str type; /* as Upgrade says it; "CONNECT" */
+    bool is_enabled;
+};
+
 /* Of a RouteAction; 0 ms is none. */
 struct conf_route_timeouts {
     bool has_grpc_max; /* max_grpc_timeout: gRPC requests bring their own, up to it */
@@ -195,6 +201,8 @@ struct conf_route {
     bool append_x_forwarded_host, is_high_priority;
     struct conf_hash_policy *hash;
     size_t hash_n;
+    struct conf_upgrade *upgrades;
+    size_t upgrades_n;
     const struct conf_retry_policy *retry; /* conf/retry.h; NULL: the virtual host's */
     unsigned direct_status;                /* CONF_ACTION_DIRECT_RESPONSE */
     struct str direct_body;

@@ -93,7 +93,11 @@ static void add_framing(struct h1_conn *h, struct stream *s, bool end)
 {
     struct headers *r = &s->resp;
     unsigned status = s->info.status;
-    h->resp_chunked = false;
+    h->resp_chunked = h->resp_no_body = h->resp_has_length = false;
+    if (s->is_upgraded) {
+        headers_remove_id(r, HDR_CONTENT_LENGTH);
+        return;
+    }
     h->resp_no_body = s->is_head || status == 204 || status == 304 || status < 200;
     bool has_length = take_length(r, &h->resp_left);
     h->resp_has_length = has_length && !h->resp_no_body;
@@ -139,7 +143,9 @@ static void send_headers(struct stream *s, bool end)
     if (s->closes_connection || (!s->req_complete && end))
         h->close_after = true; /* the rest of the request is not waited for */
     add_framing(h, s, end);
-    if (h->close_after)
+    if (s->is_upgraded)
+        h->close_after = true; /* at its end */
+    else if (h->close_after)
         headers_set_id(&s->resp, HDR_CONNECTION, STR("close"));
     else if (h->parser.minor_version == 0)
         headers_set_id(&s->resp, HDR_CONNECTION, STR("keep-alive"));
@@ -186,8 +192,8 @@ static void send_trailers(struct stream *s)
     struct h1_conn *h = of_stream(s);
     if (h->resp_has_length && h->resp_left)
         h->is_aborted = true;
-    if (h->resp_chunked) /* trailers are off by default, as in Envoy */
-        h1_write_last_chunk(&h->conn.out, NULL);
+    if (h->resp_chunked)
+        h1_write_last_chunk(&h->conn.out, h->hcm->conf->h1_trailers ? &s->resp_trailers : NULL);
     flush_later(h);
 }
 
@@ -280,6 +286,17 @@ static void on_parse_error(struct h1_conn *h)
     reply_raw(h, h1_error_status(e));
 }
 
+/* What follows the head is not HTTP, if the upgrade is allowed; with a body of its own (which is
+ * none of CONNECT's) the request is an ordinary one. */
+static bool is_upgrade(struct h1_conn *h, struct headers *req)
+{
+    if (str_is(headers_get(req, HDR_METHOD), "CONNECT"))
+        return true;
+    if (h->parser.is_upgrade && h->parser.state != H1_DONE)
+        headers_remove_id(req, HDR_UPGRADE);
+    return h->parser.is_upgrade && h->parser.state == H1_DONE;
+}
+
 static void start_stream(struct h1_conn *h)
 {
     loop_timer_stop(&h->idle_timer);
@@ -296,7 +313,8 @@ static void start_stream(struct h1_conn *h)
     if (h->parser.minor_version == 0 && !headers_find(&s->req, HDR_AUTHORITY) &&
         h->hcm->conf->default_host_for_http_10)
         headers_set_id(&s->req, HDR_AUTHORITY, str_of(h->hcm->conf->default_host_for_http_10));
-    bool end = h->parser.state == H1_DONE;
+    h->is_raw = is_upgrade(h, &s->req);
+    bool end = h->parser.state == H1_DONE && !h->is_raw;
     struct str expect = headers_get(&s->req, HDR_EXPECT);
     if (expect.p && str_eq_nocase(expect, STR("100-continue")) &&
         !h->hcm->conf->proxy_100_continue) {
@@ -363,9 +381,24 @@ static bool parse_trailers(struct h1_conn *h)
     buf_consume(&h->conn.in, n);
     if (h->parser.state != H1_DONE)
         return true;
-    headers_clear(&s->req_trailers); /* request trailers are off by default, as in Envoy */
     struct buf none = {0};
+    if (h->hcm->conf->h1_trailers && s->req_trailers.n) {
+        stream_on_trailers(s);
+        return true;
+    }
+    headers_clear(&s->req_trailers); /* off by default, as in Envoy */
     stream_on_body(s, &none, true);
+    return true;
+}
+
+/* Bytes of an upgraded stream. */
+static bool pass_raw(struct h1_conn *h)
+{
+    struct buf data = {0};
+    if (!h->conn.in.len)
+        return false;
+    buf_move(&data, &h->conn.in);
+    stream_on_body(h->stream, &data, false);
     return true;
 }
 
@@ -380,6 +413,8 @@ static bool parse_step(struct h1_conn *h)
         return h->stream && !h->is_read_disabled && parse_body(h);
     case H1_TRAILERS:
         return h->stream && !h->is_read_disabled && parse_trailers(h);
+    case H1_DONE:
+        return h->is_raw && h->stream && !h->is_read_disabled && pass_raw(h);
     default:
         return false; /* complete: the next request waits for this response */
     }

@@ -23,6 +23,7 @@ struct h1_conn {
     bool is_read_disabled, is_aborted, is_in_data, is_stream_held;
     bool resp_has_length; /* content-length says how much body goes out */
     uint64_t resp_left;   /* of it */
+    bool is_raw;          /* the request asks for an upgrade: bytes follow its head */
     bool is_used;         /* a byte has come */
     uint32_t requests;
     struct loop_timer idle_timer, head_timer;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "http/upgrade.h"
 
 /* Resets that cost us work: Envoy's overload.premature_reset_* runtime keys. */
 enum { RESETS_CHECKED_FROM = 500, EARLY_RESET_US = 1000 * 1000 };
@@ -102,6 +103,8 @@ static void send_headers(struct stream *s, bool end)
 {
     struct h2_request *r = of_stream(s);
     decide_drain(r->conn);
+    if (s->is_upgraded)
+        upgrade_response_to_h2(&s->resp);
     if (r->h2)
         h2_stream_send_headers(r->h2, &s->resp, end);
 }
@@ -217,6 +220,7 @@ static void on_headers(struct h2_session *session, struct h2_stream *st, bool en
     struct headers spare = s->req;
     s->req = st->head;
     st->head = spare;
+    upgrade_from_h2(&s->req);
     count_request(h);
     answer_expect(h, s, end);
     stream_start(s, end);

@@ -52,6 +52,8 @@ struct stream;
     X(COUNTER, rs_too_large, "rs_too_large")                                       \
     X(COUNTER, paused_reading, "downstream_flow_control_paused_reading_total")     \
     X(COUNTER, resumed_reading, "downstream_flow_control_resumed_reading_total")   \
+    X(COUNTER, cx_upgrades_total, "downstream_cx_upgrades_total")                  \
+    X(GAUGE, cx_upgrades_active, "downstream_cx_upgrades_active")                  \
     X(GAUGE, rq_active, "downstream_rq_active")                                    \
     X(HISTOGRAM, rq_time, "downstream_rq_time")                                    \
     X(HISTOGRAM, cx_length_ms, "downstream_cx_length_ms")

@@ -7,6 +7,7 @@
 
 #include "base/crypto.h"
 #include "http/hcm_private.h"
+#include "http/upgrade.h"
 #include "http/uri.h"
 #include "http/xfcc.h"
 
@@ -159,25 +160,41 @@ static void append_via(struct stream *s, struct headers *h)
     headers_set(h, name, str_of(via));
 }
 
+static bool is_grpc(struct str type)
+{
+    return str_starts(type, STR("application/grpc")) && (type.n == 16 || type.p[16] == '+');
+}
+
+static struct hcm_verdict check_upgrade(struct stream *s, struct str type)
+{
+    if (!type.n)
+        return (struct hcm_verdict){0};
+    if (!upgrade_is_allowed(s, type)) {
+        stat_inc(s->hcm->stats.rq_ws_on_non_ws_route);
+        return (struct hcm_verdict){.status = 403, .details = "upgrade_failed"};
+    }
+    s->upgrade = type;
+    return (struct hcm_verdict){0};
+}
+
 struct hcm_verdict hcm_request_headers(struct stream *s)
 {
     struct headers *h = &s->req;
     bool is_edge = false;
-    struct str type = headers_get(h, HDR_CONTENT_TYPE);
-    s->is_grpc = str_starts(type, STR("application/grpc")) && (type.n == 16 || type.p[16] == '+');
+    s->is_grpc = is_grpc(headers_get(h, HDR_CONTENT_TYPE));
     s->is_head = str_is(headers_get(h, HDR_METHOD), "HEAD");
     struct hcm_verdict v = check_request(s);
     if (v.status)
         return v;
-    if (headers_find(h, HDR_UPGRADE) || str_is(headers_get(h, HDR_METHOD), "CONNECT")) {
-        stat_inc(s->hcm->stats.rq_ws_on_non_ws_route);
-        return (struct hcm_verdict){.status = 403, .details = "upgrade_failed"};
-    }
+    struct str type = upgrade_wanted(h);
+    type.p = arena_strndup(&s->arena, type.n ? type.p : "", type.n);
     v = hcm_normalize(s);
     if (v.status)
         return v;
     remove_nominated(h);
     remove_hop_by_hop(h);
+    if (type.n && !str_is(type, "CONNECT"))
+        upgrade_mark(h, type);
     keep_te_trailers(h);
     check_referer(h);
     headers_remove_id(h, HDR_X_ENVOY_INTERNAL);
@@ -188,7 +205,7 @@ struct hcm_verdict hcm_request_headers(struct stream *s)
     set_scheme(s);
     append_via(s, h);
     set_request_id(s, is_edge);
-    return v;
+    return check_upgrade(s, type);
 }
 
 static struct str http_date(const struct stream *s)
@@ -211,6 +228,8 @@ void hcm_response_headers(struct stream *s)
     struct headers *h = &s->resp;
     remove_nominated(h);
     remove_hop_by_hop(h);
+    if (upgrade_is_taken(s, headers_status(h)) && !str_is(s->upgrade, "CONNECT"))
+        upgrade_mark(h, s->upgrade);
     if (!headers_find(h, HDR_DATE))
         headers_add_id(h, HDR_DATE, http_date(s));
     if (conf->server_header == CONF_SERVER_OVERWRITE ||

@@ -8,6 +8,7 @@
 #include "http/filter_chain.h"
 #include "http/hcm.h"
 #include "http/hold.h"
+#include "http/upgrade.h"
 
 static void destroy(struct loop_task *t)
 {
@@ -28,6 +29,7 @@ static void count_end(struct stream *s)
 {
     const struct hcm_stats *st = &s->hcm->stats;
     stat_add(st->rq_active, -1);
+    stat_add(st->cx_upgrades_active, s->is_upgraded ? -1 : 0);
     if (!s->info.status)
         return;
     static const size_t offsets[] = {
@@ -191,6 +193,15 @@ void stream_reset(struct stream *s, uint32_t flag, const char *details)
 
 /* ---- the response's way out ---- */
 
+static void count_upgrade(struct stream *s)
+{
+    s->is_upgraded = upgrade_is_taken(s, s->info.status);
+    if (!s->is_upgraded)
+        return;
+    stat_inc(s->hcm->stats.cx_upgrades_total);
+    stat_add(s->hcm->stats.cx_upgrades_active, 1);
+}
+
 void stream_send_headers(struct stream *s, bool end)
 {
     if (s->is_ended)
@@ -203,6 +214,8 @@ void stream_send_headers(struct stream *s, bool end)
         headers_set_id(&s->resp, HDR_STATUS, STR("500"));
     }
     s->info.resp_first_us = loop_now_us(s->loop);
+    loop_timer_stop(&s->request_timer);
+    count_upgrade(s);
     touch(s);
     if (end)
         s->resp_complete = true;

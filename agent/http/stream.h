@@ -121,9 +121,10 @@ struct stream {
     struct stream_info info;
     char request_id[40];
     const struct conf_route_config *routes; /* cache of http/route_resolve.c */
+    struct str upgrade;                     /* "websocket", "CONNECT"...; n 0: none */
     struct str local_body;                  /* of a local reply, before it is formatted */
     uint64_t random;                        /* http/route_resolve.c; 0: not drawn yet */
-    bool is_head, is_grpc;
+    bool is_head, is_grpc, is_upgraded;     /* is_upgraded: bytes both ways */
     /* progress */
     bool req_complete;                /* codec delivered the end of the request */
     bool resp_started, resp_complete; /* sent to the codec */

@@ -1,0 +1,24 @@
+/* Requests that turn their stream into bytes both ways: HTTP/1.1 upgrades (WebSocket), CONNECT,
+ * and HTTP/2's extended CONNECT, which inside the proxy has the form of an HTTP/1.1 upgrade.
+ * [worker]
+ * Source: RFC 9110 7.8 and 9.3.6, RFC 8441 4; Envoy's upgrade_configs. */
+#ifndef HTTP_UPGRADE_H
+#define HTTP_UPGRADE_H
+
+#include "http/stream.h"
+
+/* What the request asks for: an upgrade's type, "CONNECT", or STR_NULL. A view of h. */
+struct str upgrade_wanted(const struct headers *h);
+/* Whether the route, or else the connection manager, lets this request have it. */
+bool upgrade_is_allowed(struct stream *s, struct str type);
+/* Puts the fields of the hop back that an upgrade needs. */
+void upgrade_mark(struct headers *h, struct str type);
+/* The response takes the upgrade: from here on there are bytes, and no framing. */
+bool upgrade_is_taken(const struct stream *s, unsigned status);
+
+/* Extended CONNECT becomes an upgrade of HTTP/1.1's form; other requests stay. */
+void upgrade_from_h2(struct headers *h);
+/* The head of a response to it, in HTTP/2's form. */
+void upgrade_response_to_h2(struct headers *h);
+
+#endif
