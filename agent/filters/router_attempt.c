@@ -414,6 +414,7 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
     set_attempt_headers(r);
     r->up.ops = &request_ops;
     r->up.priority = priority_of(r);
+    r->up.upgrade = s->upgrade;
     r->has_up = true;
     if (r->req_end)
         start_timers(r);

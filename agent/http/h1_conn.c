@@ -140,7 +140,7 @@ static void send_headers(struct stream *s, bool end)
 {
     struct h1_conn *h = of_stream(s);
     decide_close(h);
-    if (s->closes_connection || (!s->req_complete && end))
+    if (s->closes_connection || (!s->req_complete && (end || (h->is_raw && !s->is_upgraded))))
         h->close_after = true; /* the rest of the request is not waited for */
     add_framing(h, s, end);
     if (s->is_upgraded)
