@@ -320,6 +320,8 @@ static void set_flags(const listener_msg *m, struct conf_listener *l)
     l->drains_when_modified_only =
         m->drain_type == ENVOY__CONFIG__LISTENER__V3__LISTENER__DRAIN_TYPE__MODIFY_ONLY;
     l->transparent = pb_bool(m->transparent, false);
+    if (m->connection_balance_config && m->connection_balance_config->exact_balance)
+        l->balance = arena_zalloc(&l->object.arena, CONF_BALANCE_WORKERS * sizeof(*l->balance));
     l->reuse_port = pb_bool(m->enable_reuse_port, true);
     l->continue_on_listener_filters_timeout = m->continue_on_listener_filters_timeout;
     l->buffer_limit = pb_u32(m->per_connection_buffer_limit_bytes, BUFFER_LIMIT);

@@ -215,6 +215,8 @@ struct conf_predicate {
     uint32_t start, end; /* PORTS: end is the first one behind */
 };
 
+enum { CONF_BALANCE_WORKERS = 256 }; /* beyond that they are counted together */
+
 struct conf_listener {
     struct conf_object object; /* hash: without inline plugin configurations */
     struct addr address;
@@ -235,6 +237,7 @@ struct conf_listener {
     struct conf_access_log *access_logs;
     size_t access_logs_n;
     bool is_static;
+    uint32_t *balance; /* exact_balance: connections of each worker (proxy/balance.h); or NULL */
 };
 
 /* An empty one; plugins and inline routes set in it are its references. */

@@ -98,21 +98,20 @@ static void start_h1(struct http_session *s, int fd, struct conn_tls *tls, bool 
         conn_tls_attach(&s->h1->conn, tls);
 }
 
-void http_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                        const struct addr *local, const struct addr *remote, bool is_restored,
+void http_session_start(struct listener *l, struct listener_chain *chain, const struct accepted *a,
                         struct conn_tls *tls)
 {
     struct http_session *s = MEM_NEW(struct http_session);
     enum conf_codec codec = chain->hcm->conf->codec;
-    downstream_init(&s->down, l, local, remote, is_restored, chain->conf);
+    downstream_init(&s->down, l, a, chain->conf);
     s->down.close = close_session;
     s->hcm = chain->hcm;
     stat_inc(s->hcm->stats.cx_total);
     stat_add(s->hcm->stats.cx_active, 1);
     struct str alpn = conn_tls_alpn(tls);
     if (codec == CONF_CODEC_HTTP2 || (codec == CONF_CODEC_AUTO && str_is(alpn, "h2")))
-        start_h2(s, fd, tls, STR_NULL);
+        start_h2(s, a->fd, tls, STR_NULL);
     else
-        start_h1(s, fd, tls, codec == CONF_CODEC_AUTO && !alpn.n);
+        start_h1(s, a->fd, tls, codec == CONF_CODEC_AUTO && !alpn.n);
     downstream_set_tls(&s->down, s->h2 ? &s->h2->conn : &s->h1->conn);
 }

@@ -135,9 +135,8 @@ static void close_now(struct downstream *d)
 
 static void go_on(struct inspection *in, const struct inspected *found)
 {
-    struct downstream_info *info = &in->down.info;
-    int fd = let_go(in);
-    listener_choose(in->down.listener, fd, &info->local, &info->remote, info->is_restored, found);
+    struct accepted a = downstream_accepted(&in->down, let_go(in));
+    listener_choose(in->down.listener, &a, found);
     downstream_hand_over(&in->down);
 }
 
@@ -205,22 +204,21 @@ static void on_timer(struct loop_timer *t)
     }
 }
 
-void inspect_start(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
-                   bool is_restored)
+void inspect_start(struct listener *l, const struct accepted *a)
 {
     const struct conf_listener *conf = l->conf;
-    bool for_tls = is_on(conf->has_tls_inspector, conf->tls_inspector_disabled, local);
-    bool for_http = is_on(conf->has_http_inspector, conf->http_inspector_disabled, local);
+    bool for_tls = is_on(conf->has_tls_inspector, conf->tls_inspector_disabled, &a->local);
+    bool for_http = is_on(conf->has_http_inspector, conf->http_inspector_disabled, &a->local);
     if (!for_tls && !for_http) {
-        listener_choose(l, fd, local, remote, is_restored, NULL);
+        listener_choose(l, a, NULL);
         return;
     }
     struct inspection *in = MEM_NEW(struct inspection);
     in->for_tls = for_tls;
     in->for_http = for_http;
-    downstream_init(&in->down, l, local, remote, is_restored, NULL);
+    downstream_init(&in->down, l, a, NULL);
     in->down.close = close_now;
-    in->io = (struct loop_io){fd, on_event};
+    in->io = (struct loop_io){a->fd, on_event};
     loop_timer_init(&in->timer, l->env->loop, on_timer);
     if (loop_add(l->env->loop, &in->io)) {
         close_it(in, "it cannot be watched");

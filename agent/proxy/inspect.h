@@ -21,10 +21,9 @@ enum inspect_result { INSPECT_DONE, INSPECT_MORE, INSPECT_REFUSE };
 enum inspect_result inspect_bytes(bool for_tls, bool for_http, const uint8_t *p, size_t n,
                                   struct inspected *out_r);
 
-/* Takes over fd. Inspectors that filter_disabled leaves out for the destination port do not look.
- * Calls listener_choose when it knows enough, or when the listener's time for it is
- * over and its configuration says to go on; else the connection is closed. */
-void inspect_start(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
-                   bool is_restored);
+/* Takes over the descriptor. Inspectors that filter_disabled leaves out for the destination port do
+ * not look. Calls listener_choose when it knows enough, or when the listener's time for it is over
+ * and its configuration says to go on; else the connection is closed. */
+void inspect_start(struct listener *l, const struct accepted *a);
 
 #endif

@@ -10,6 +10,7 @@
 #include "filters/access_log.h"
 #include "filters/registry.h"
 #include "net/tls_info.h"
+#include "proxy/balance.h"
 #include "proxy/chain_match.h"
 #include "proxy/inspect.h"
 #include "proxy/tls_accept.h"
@@ -28,12 +29,18 @@ static void format_prefix(const struct conf_listener *conf, char prefix[PREFIX_M
     }
 }
 
-static void init_stats(struct listener_stats *st, const struct conf_listener *conf)
+static void init_stats(struct listener_stats *st, const struct conf_listener *conf, unsigned worker)
 {
-    char prefix[PREFIX_MAX];
+    char prefix[PREFIX_MAX], name[24] = "main_thread";
+    if (!conf->is_admin)
+        snprintf(name, sizeof(name), "worker_%u", worker);
     format_prefix(conf, prefix);
 #define X(kind, field, name) st->field = stat_define(STAT_##kind, "listener.%s." name, prefix);
     LISTENER_STAT_MAP(X)
+#undef X
+#define X(kind, field, stat) \
+    st->field = stat_define(STAT_##kind, "listener.%s.%s." stat, prefix, name);
+    LISTENER_WORKER_STAT_MAP(X)
 #undef X
 #define X(kind, field, name) st->field = stat_define(STAT_##kind, "tls_inspector." name);
     INSPECTOR_STAT_MAP(X)
@@ -44,6 +51,7 @@ static void fini_stats(struct listener_stats *st)
 {
 #define X(kind, field, name) stat_release(st->field);
     LISTENER_STAT_MAP(X)
+    LISTENER_WORKER_STAT_MAP(X)
     INSPECTOR_STAT_MAP(X)
 #undef X
 }
@@ -142,7 +150,7 @@ struct listener *listener_create_with(struct conf_listener *conf, struct filter_
     l->env = env;
     l->free_task.run = run_free;
     list_init(&l->connections);
-    init_stats(&l->stats, conf);
+    init_stats(&l->stats, conf, env->worker_index);
     l->chains_n = conf->chains_n + (conf->default_chain ? 1 : 0);
     l->chains = mem_zalloc(l->chains_n * sizeof(*l->chains));
     for (size_t i = 0; i < conf->chains_n; i++)
@@ -163,6 +171,7 @@ void listener_refuse(struct listener *l, int fd, const char *why)
 {
     log_debug(LOG_CONN_HANDLER, "closing connection: %s on %s", why, l->conf->object.name);
     stat_inc(l->stats.cx_total);
+    stat_inc(l->stats.worker_cx_total);
     stat_inc(l->stats.cx_destroy);
     close(fd);
 }
@@ -179,23 +188,24 @@ void listener_overflow(struct listener *l, int fd)
     listener_refuse(l, fd, "as many connections as the process may have");
 }
 
-void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
-                   bool is_restored)
+void listener_take(struct listener *l, const struct accepted *a)
 {
     if (l->conf->has_tls_inspector || l->conf->has_http_inspector)
-        inspect_start(l, fd, local, remote, is_restored);
+        inspect_start(l, a);
     else
-        listener_choose(l, fd, local, remote, is_restored, NULL);
+        listener_choose(l, a, NULL);
 }
 
-void listener_choose(struct listener *l, int fd, const struct addr *local,
-                     const struct addr *remote, bool is_restored, const struct inspected *seen)
+void listener_choose(struct listener *l, const struct accepted *a, const struct inspected *seen)
 {
-    struct chain_match_input in = {
-        .local = local, .remote = remote, .server_name = "", .transport_protocol = "raw_buffer"};
+    struct accepted known = *a;
+    struct chain_match_input in = {.local = &a->local,
+                                   .remote = &a->remote,
+                                   .server_name = "",
+                                   .transport_protocol = "raw_buffer"};
     if (seen && seen->is_tls) {
         in.transport_protocol = "tls";
-        in.server_name = seen->hello.server_name;
+        in.server_name = known.server_name = seen->hello.server_name;
         in.application_protocols = seen->hello.protocols;
         in.application_protocols_n = seen->hello.protocols_n;
     } else if (seen && seen->http) {
@@ -205,25 +215,25 @@ void listener_choose(struct listener *l, int fd, const struct addr *local,
     const struct conf_filter_chain *found = chain_match(l->conf, &in);
     if (!found) {
         stat_inc(l->stats.no_filter_chain_match);
-        listener_refuse(l, fd, "no matching filter chain found");
+        listener_refuse(l, a->fd, "no matching filter chain found");
         return;
     }
     stat_inc(l->stats.cx_total);
+    stat_inc(l->stats.worker_cx_total);
     struct listener_chain *c = runtime_of(l, found);
     if (c->tls)
-        tls_accept_start(l, c, fd, local, remote, is_restored);
+        tls_accept_start(l, c, &known);
     else
-        listener_start_session(l, c, fd, local, remote, is_restored, NULL);
+        listener_start_session(l, c, &known, NULL);
 }
 
-void listener_start_session(struct listener *l, struct listener_chain *chain, int fd,
-                            const struct addr *local, const struct addr *remote, bool is_restored,
-                            struct conn_tls *tls)
+void listener_start_session(struct listener *l, struct listener_chain *chain,
+                            const struct accepted *a, struct conn_tls *tls)
 {
     if (chain->hcm)
-        http_session_start(l, chain, fd, local, remote, is_restored, tls);
+        http_session_start(l, chain, a, tls);
     else
-        tcp_session_start(l, chain, fd, local, remote, is_restored, tls);
+        tcp_session_start(l, chain, a, tls);
 }
 
 void listener_drain(struct listener *l, bool is_stopped,
@@ -247,50 +257,62 @@ void listener_close_all(struct listener *l)
     }
 }
 
-void downstream_init(struct downstream *d, struct listener *l, const struct addr *local,
-                     const struct addr *remote, bool is_restored,
+struct accepted downstream_accepted(const struct downstream *d, int fd)
+{
+    return (struct accepted){.fd = fd,
+                             .local = d->info.local,
+                             .remote = d->info.remote,
+                             .direct_local = d->info.direct_local,
+                             .direct_remote = d->info.direct_remote,
+                             .is_restored = d->info.is_restored,
+                             .server_name = d->server_name};
+}
+
+void downstream_init(struct downstream *d, struct listener *l, const struct accepted *a,
                      const struct conf_filter_chain *chain)
 {
     d->listener = l;
     d->start_us = loop_now_us(l->env->loop);
+    d->server_name = a->server_name && *a->server_name ? mem_strdup(a->server_name) : NULL;
     d->info = (struct downstream_info){
-        .local = *local,
-        .remote = *remote,
-        .direct_local = *local,
-        .direct_remote = *remote,
-        .is_restored = is_restored,
-        .requested_server_name = "",
+        .local = a->local,
+        .remote = a->remote,
+        .direct_local = a->direct_local,
+        .direct_remote = a->direct_remote,
+        .is_restored = a->is_restored,
+        .requested_server_name = d->server_name ? d->server_name : "",
         .direction = l->conf->direction,
         .listener = l->conf,
         .chain = chain,
     };
     list_add_tail(&l->connections, &d->node);
     l->connections_n++;
+    balance_add(l->conf, l->env->worker_index, 1);
     overload_count_connection(l->conf->is_admin ? 0 : 1);
     stat_add(l->stats.cx_active, 1);
-}
-
-void downstream_fini(struct downstream *d)
-{
-    struct listener *l = d->listener;
-    conn_tls_unref(d->info.tls);
-    list_del(&d->node);
-    overload_count_connection(l->conf->is_admin ? 0 : -1);
-    stat_add(l->stats.cx_active, -1);
-    stat_inc(l->stats.cx_destroy);
-    stat_record(l->stats.cx_length_ms, (loop_now_us(l->env->loop) - d->start_us) / 1000);
-    if (--l->connections_n == 0 && l->is_draining)
-        loop_defer(l->env->loop, &l->free_task);
+    stat_add(l->stats.worker_cx_active, 1);
 }
 
 void downstream_hand_over(struct downstream *d)
 {
     struct listener *l = d->listener;
     list_del(&d->node);
+    mem_free(d->server_name);
+    balance_add(l->conf, l->env->worker_index, -1);
     overload_count_connection(l->conf->is_admin ? 0 : -1);
     stat_add(l->stats.cx_active, -1);
+    stat_add(l->stats.worker_cx_active, -1);
     if (--l->connections_n == 0 && l->is_draining)
         loop_defer(l->env->loop, &l->free_task);
+}
+
+void downstream_fini(struct downstream *d)
+{
+    struct listener *l = d->listener;
+    conn_tls_unref(d->info.tls);
+    stat_inc(l->stats.cx_destroy);
+    stat_record(l->stats.cx_length_ms, (loop_now_us(l->env->loop) - d->start_us) / 1000);
+    downstream_hand_over(d);
 }
 
 void downstream_set_tls(struct downstream *d, const struct conn *c)

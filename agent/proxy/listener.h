@@ -30,6 +30,11 @@ struct listener;
     X(COUNTER, network_extension_config_missing, "network_extension_config_missing")               \
     X(HISTOGRAM, cx_length_ms, "downstream_cx_length_ms")
 
+/* Of this worker alone. */
+#define LISTENER_WORKER_STAT_MAP(X)                    \
+    X(COUNTER, worker_cx_total, "downstream_cx_total") \
+    X(GAUGE, worker_cx_active, "downstream_cx_active")
+
 /* Of all listeners together, as in Envoy. */
 #define INSPECTOR_STAT_MAP(X)                                    \
     X(COUNTER, inspector_connection_closed, "connection_closed") \
@@ -44,6 +49,7 @@ struct listener;
 struct listener_stats {
 #define X(kind, field, name) stat_id field;
     LISTENER_STAT_MAP(X)
+    LISTENER_WORKER_STAT_MAP(X)
     INSPECTOR_STAT_MAP(X)
 #undef X
 };
@@ -73,12 +79,22 @@ struct listener {
     struct loop_task free_task;
 };
 
+/* A connection on its way from accept to its session, and what is known of it by then. */
+struct accepted {
+    int fd;
+    struct addr local, remote;               /* as filters see them: restored, by PROXY protocol */
+    struct addr direct_local, direct_remote; /* the socket's own */
+    bool is_restored;                        /* local is not the socket's own address */
+    const char *server_name;                 /* an inspector's; NULL or "": none. Borrowed */
+};
+
 /* One connection from below; embedded at the start of HTTP connections and TCP sessions. */
 struct downstream {
     struct list node;
     struct listener *listener;
     struct downstream_info info;
     uint64_t start_us;
+    char *server_name; /* own copy, or NULL */
     /* Close now. */
     void (*close)(struct downstream *d);
 };
@@ -89,15 +105,12 @@ struct listener *listener_create(struct conf_listener *conf, struct filter_env *
 /* With other HTTP filters than the registry's: for the admin listener. */
 struct listener *listener_create_with(struct conf_listener *conf, struct filter_env *env,
                                       http_filter_find_fn find);
-/* Takes over the accepted descriptor: finds the chain and starts the connection. `local` is the
- * restored destination. */
-void listener_take(struct listener *l, int fd, const struct addr *local, const struct addr *remote,
-                   bool is_restored);
+/* Takes over the accepted descriptor: finds the chain and starts the connection. */
+void listener_take(struct listener *l, const struct accepted *a);
 struct inspected;
 /* The second half of it: finds the chain by what the listener's inspectors found (NULL: there are
  * none). */
-void listener_choose(struct listener *l, int fd, const struct addr *local,
-                     const struct addr *remote, bool is_restored, const struct inspected *found);
+void listener_choose(struct listener *l, const struct accepted *a, const struct inspected *found);
 /* Closes the accepted descriptor and counts it; why goes to the log. */
 void listener_refuse(struct listener *l, int fd, const char *why);
 /* The same because of overload. */
@@ -112,9 +125,10 @@ void listener_drain(struct listener *l, bool is_stopped,
 void listener_close_all(struct listener *l);
 
 /* For connections: joined by listener_take, left when they are gone. */
-void downstream_init(struct downstream *d, struct listener *l, const struct addr *local,
-                     const struct addr *remote, bool is_restored,
+void downstream_init(struct downstream *d, struct listener *l, const struct accepted *a,
                      const struct conf_filter_chain *chain);
+/* The same again for the object that goes on with descriptor fd. */
+struct accepted downstream_accepted(const struct downstream *d, int fd);
 void downstream_fini(struct downstream *d);
 /* Tells d->info of the TLS under c, the session's connection, if there is any. */
 void downstream_set_tls(struct downstream *d, const struct conn *c);
@@ -123,17 +137,14 @@ void downstream_hand_over(struct downstream *d);
 
 /* Starts what the chain ends in. tls: the session of a connection whose handshake is over, taken;
  * NULL: plaintext. */
-void listener_start_session(struct listener *l, struct listener_chain *chain, int fd,
-                            const struct addr *local, const struct addr *remote, bool is_restored,
-                            struct conn_tls *tls);
+void listener_start_session(struct listener *l, struct listener_chain *chain,
+                            const struct accepted *a, struct conn_tls *tls);
 
 /* proxy/http_session.c, proxy/tcp_session.c. tls as above: conn_tls_attach puts it under the
  * session's connection, and conn_alpn tells what was agreed on. */
-void http_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                        const struct addr *local, const struct addr *remote, bool is_restored,
+void http_session_start(struct listener *l, struct listener_chain *chain, const struct accepted *a,
                         struct conn_tls *tls);
-void tcp_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                       const struct addr *local, const struct addr *remote, bool is_restored,
+void tcp_session_start(struct listener *l, struct listener_chain *chain, const struct accepted *a,
                        struct conn_tls *tls);
 
 #endif

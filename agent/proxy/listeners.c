@@ -12,6 +12,7 @@
 #include "http/hold.h"
 #include "net/sock.h"
 #include "netfilter/origdst.h"
+#include "proxy/balance.h"
 
 enum { ACCEPTS_PER_EVENT = 32, DESCRIPTORS_KEPT_MAX = 256, PAUSE_MS = 100, LINE_US = 5000000 };
 
@@ -44,16 +45,8 @@ struct listeners {
     size_t active;       /* listeners that have not freed themselves */
     struct list draining;
     bool has_stopped, has_stopped_inbound;
+    struct balance *balance;
 };
-
-struct listeners *listeners_create(struct filter_env *env)
-{
-    struct listeners *ls = MEM_NEW(struct listeners);
-    ls->env = env;
-    list_init(&ls->acceptors);
-    list_init(&ls->draining);
-    return ls;
-}
 
 /* ---- accepting ---- */
 
@@ -108,27 +101,52 @@ static bool is_own_port(struct listeners *ls, const struct addr *dst)
     return false;
 }
 
-static void handle_accepted(struct listeners *ls, struct listener *l, int fd, struct addr *remote)
+static void handle_accepted(struct listeners *ls, struct listener *l, int fd,
+                            const struct addr *remote)
 {
-    struct addr local;
-    bool is_restored = false;
-    sock_local(fd, &local);
-    addr_unmap(&local);
-    addr_unmap(remote);
+    struct accepted a = {.fd = fd, .remote = *remote};
+    sock_local(fd, &a.local);
+    addr_unmap(&a.local);
+    addr_unmap(&a.remote);
+    a.direct_local = a.local;
+    a.direct_remote = a.remote;
     if (is_capturing(l))
-        is_restored = restore_destination(l, fd, &local);
-    if (is_restored && is_own_port(ls, &local)) {
+        a.is_restored = restore_destination(l, fd, &a.local);
+    if (a.is_restored && is_own_port(ls, &a.local)) {
         listener_refuse(l, fd, "the original destination is a port of the proxy");
         return;
     }
-    if (l->conf->use_original_dst && is_restored) {
-        struct listener *to = find_by_address(ls, &local);
+    if (l->conf->use_original_dst && a.is_restored) {
+        struct listener *to = find_by_address(ls, &a.local);
         if (to) /* once only: the listener found does not hand over again */
             l = to;
     }
-    if (local.sa.sa_family != AF_UNIX)
+    if (a.local.sa.sa_family != AF_UNIX)
         sock_set_nodelay(fd);
-    listener_take(l, fd, &local, remote, is_restored);
+    listener_take(l, &a);
+}
+
+/* Another worker accepted it for this one. */
+static void take_balanced(void *arg, const char *name, int fd, struct addr *remote)
+{
+    struct listeners *ls = arg;
+    struct listener *l = hash_find(&ls->by_name, str_of(name));
+    if (l)
+        handle_accepted(ls, l, fd, remote);
+    else
+        close(fd); /* it went meanwhile */
+}
+
+struct listeners *listeners_create(struct filter_env *env, struct balance *balance)
+{
+    struct listeners *ls = MEM_NEW(struct listeners);
+    ls->env = env;
+    ls->balance = balance;
+    list_init(&ls->acceptors);
+    list_init(&ls->draining);
+    if (balance)
+        balance_join(balance, env->worker_index, env->loop, take_balanced, ls);
+    return ls;
 }
 
 static void on_accept(struct loop_io *io, uint32_t events);
@@ -205,7 +223,9 @@ static void on_accept(struct loop_io *io, uint32_t events)
                 listener_reject(a->listener, fd);
                 continue;
             }
-            handle_accepted(a->ls, a->listener, fd, &remote);
+            if (!balance_send(a->ls->balance, a->listener->conf, a->ls->env->worker_index, fd,
+                              &remote))
+                handle_accepted(a->ls, a->listener, fd, &remote);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED)
@@ -382,6 +402,8 @@ void listeners_destroy(struct listeners **ls)
 {
     if (!*ls)
         return;
+    if ((*ls)->balance)
+        balance_leave((*ls)->balance, (*ls)->env->worker_index);
     hash_fini(&(*ls)->by_name);
     mem_free(*ls);
     *ls = NULL;

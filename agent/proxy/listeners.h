@@ -7,7 +7,10 @@
 
 struct listeners;
 
-struct listeners *listeners_create(struct filter_env *env);
+struct balance;
+
+/* balance: the workers that connections may be handed to, this one among them; or NULL. */
+struct listeners *listeners_create(struct filter_env *env, struct balance *balance);
 /* Closes all connections; the loop must run on until listeners_is_idle. */
 void listeners_shutdown(struct listeners *ls);
 bool listeners_is_idle(const struct listeners *ls);

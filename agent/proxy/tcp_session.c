@@ -416,12 +416,11 @@ static void init_filters(struct tcp_session *s, struct listener_chain *chain)
     }
 }
 
-void tcp_session_start(struct listener *l, struct listener_chain *chain, int fd,
-                       const struct addr *local, const struct addr *remote, bool is_restored,
+void tcp_session_start(struct listener *l, struct listener_chain *chain, const struct accepted *a,
                        struct conn_tls *tls)
 {
     struct tcp_session *s = MEM_NEW(struct tcp_session);
-    downstream_init(&s->down, l, local, remote, is_restored, chain->conf);
+    downstream_init(&s->down, l, a, chain->conf);
     s->down.close = close_now;
     s->conf = chain->conf->filters[chain->conf->filters_n - 1].tcp_proxy;
     s->hold = hold_take(l->env);
@@ -435,7 +434,7 @@ void tcp_session_start(struct listener *l, struct listener_chain *chain, int fd,
     s->info.start_wall_ns = loop_wall_ns(l->env->loop);
     s->info.http_minor = 255;
     loop_timer_init(&s->idle_timer, l->env->loop, on_idle);
-    conn_init_accepted(&s->conn, l->env->loop, fd, &down_ops);
+    conn_init_accepted(&s->conn, l->env->loop, a->fd, &down_ops);
     if (tls)
         conn_tls_attach(&s->conn, tls);
     downstream_set_tls(&s->down, &s->conn);

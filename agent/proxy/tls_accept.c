@@ -38,13 +38,12 @@ static void on_data(struct conn *c)
 static void on_connected(struct conn *c)
 {
     struct tls_accept *a = of(c);
-    struct downstream_info *info = &a->down.info;
     int fd;
     loop_timer_stop(&a->timer);
     a->is_handed_over = true;
     struct conn_tls *tls = conn_tls_detach(c, &fd);
-    listener_start_session(a->down.listener, a->chain, fd, &info->local, &info->remote,
-                           info->is_restored, tls);
+    struct accepted on = downstream_accepted(&a->down, fd);
+    listener_start_session(a->down.listener, a->chain, &on, tls);
 }
 
 static void on_close(struct conn *c)
@@ -70,16 +69,15 @@ static void on_close(struct conn *c)
 static const struct conn_ops accept_ops = {
     .on_data = on_data, .on_eof = on_data, .on_close = on_close, .on_connected = on_connected};
 
-void tls_accept_start(struct listener *l, struct listener_chain *chain, int fd,
-                      const struct addr *local, const struct addr *remote, bool is_restored)
+void tls_accept_start(struct listener *l, struct listener_chain *chain, const struct accepted *from)
 {
     const char *why;
     struct tls_context *ctx = tls_slot_context(chain->tls, l->env->current->snapshot, &why);
     struct tls_accept *a = MEM_NEW(struct tls_accept);
-    downstream_init(&a->down, l, local, remote, is_restored, chain->conf);
+    downstream_init(&a->down, l, from, chain->conf);
     a->down.close = close_now;
     a->chain = chain;
-    conn_init_accepted(&a->conn, l->env->loop, fd, &accept_ops);
+    conn_init_accepted(&a->conn, l->env->loop, from->fd, &accept_ops);
     loop_timer_init(&a->timer, l->env->loop, on_timer);
     if (!ctx) {
         conn_tls_refuse(&a->conn, why);

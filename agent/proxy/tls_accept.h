@@ -5,9 +5,10 @@
 
 #include "proxy/listener.h"
 
-/* Takes over fd. When the handshake is over, listener_start_session is called with the TLS session;
- * when it fails or takes longer than the chain allows, the connection is closed and counted. */
-void tls_accept_start(struct listener *l, struct listener_chain *chain, int fd,
-                      const struct addr *local, const struct addr *remote, bool is_restored);
+/* Takes over the descriptor. When the handshake is over, listener_start_session is called with the
+ * TLS session; when it fails or takes longer than the chain allows, the connection is closed and
+ * counted. */
+void tls_accept_start(struct listener *l, struct listener_chain *chain,
+                      const struct accepted *from);
 
 #endif

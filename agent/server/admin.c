@@ -202,12 +202,14 @@ static void on_accept(struct loop_io *io, uint32_t events)
 {
     (void)events;
     struct admin *a = container_of(io, struct admin, io);
-    struct addr remote = {.len = sizeof(remote.ss)}, local;
-    int fd = accept4(io->fd, &remote.sa, &remote.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0)
+    struct accepted c = {.remote.len = sizeof(c.remote.ss)};
+    c.fd = accept4(io->fd, &c.remote.sa, &c.remote.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (c.fd < 0)
         return;
-    sock_local(fd, &local);
-    listener_take(a->listener, fd, &local, &remote, false);
+    sock_local(c.fd, &c.local);
+    c.direct_local = c.local;
+    c.direct_remote = c.remote;
+    listener_take(a->listener, &c);
 }
 
 static struct conf_listener *make_conf(const struct addr *address, const struct bootstrap *b)

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/balance.h"
 #include "server/signals.h"
 #include "upstream/dns_cluster.h"
 #include "wasm/probe.h"
@@ -200,6 +201,7 @@ static int start_workers(struct server *s, struct error *err)
     s->sockets = sockets_create(s->workers_n);
     if (s->restart)
         sockets_set_source(s->sockets, restart_take_socket, s->restart);
+    s->balance = balance_create();
     s->publish = publish_create(s->sockets, s->workers, s->workers_n);
     stat_set(stat_define(STAT_GAUGE, "server.concurrency"), s->workers_n);
     for (unsigned i = 0; i < s->workers_n; i++) {
@@ -208,6 +210,7 @@ static int start_workers(struct server *s, struct error *err)
             .drain_ms = (uint64_t)s->options->drain_time_s * 1000,
             .main_loop = s->loop,
             .logs = s->logs,
+            .balance = s->balance,
             .events = {on_applied, on_plugin_installed, on_plugin_retired, on_plugin_failed,
                        on_plugin_wanted, s},
         };
@@ -327,6 +330,7 @@ static void stop(struct server *s)
         loop_run_messages(s->loop); /* their VMs come back to the rollout */
     for (unsigned i = 0; s->workers && i < s->workers_n; i++)
         worker_destroy(&s->workers[i]);
+    balance_destroy(&s->balance);
     size_t it = 0;
     struct hash_entry *h;
     while ((h = hash_next(&s->dns_clusters, &it)))

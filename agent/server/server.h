@@ -32,6 +32,7 @@ struct server {
     uint64_t start_wall_ns;
     struct access_log_writer *logs;
     struct sockets *sockets;
+    struct balance *balance;
     struct worker **workers;
     unsigned workers_n;
     struct publish *publish;

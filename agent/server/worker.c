@@ -271,7 +271,7 @@ int worker_create(const struct worker_options *o, struct worker **w_r, struct er
     w->env.worker_index = o->index;
     w->env.logs = o->logs;
     w->wasm = w->env.wasm = pwasm_worker_create(w->loop, &wasm_ops, &w->env);
-    w->listeners = listeners_create(&w->env);
+    w->listeners = listeners_create(&w->env, o->balance);
     loop_timer_init(&w->stop_timer, w->loop, on_stop);
     if (pthread_create(&w->thread, NULL, run_worker, w)) {
         destroy_parts(w);

@@ -12,6 +12,7 @@
 
 struct worker;
 struct access_log_writer;
+struct balance;
 struct filter_env;
 
 /* What workers tell main; each runs on main's loop. */
@@ -29,6 +30,7 @@ struct worker_options {
     uint64_t drain_ms;
     struct loop *main_loop;
     struct access_log_writer *logs;
+    struct balance *balance; /* shared by all workers; outlives them */
     struct worker_events events;
 };
 
