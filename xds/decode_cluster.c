@@ -1,18 +1,15 @@
 #include <string.h>
 
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb-c.h"
-#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb-c.h"
 #include "xds/decode_private.h"
 
 typedef Envoy__Config__Cluster__V3__Cluster cluster_msg;
-typedef Envoy__Extensions__Upstreams__Http__V3__HttpProtocolOptions http_options_msg;
 typedef Envoy__Extensions__LoadBalancingPolicies__LeastRequest__V3__LeastRequest least_request_msg;
 
 enum {
     BUFFER_LIMIT = 1024 * 1024,
     LIMIT_DEFAULT = 1024,
     RETRIES_DEFAULT = 3,
-    IDLE_TIMEOUT_MS = 3600 * 1000
 };
 
 #define TYPE(x) ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__##x
@@ -159,7 +156,7 @@ static int set_original_dst(const cluster_msg *m, struct conf_cluster *c, struct
     return 0;
 }
 
-/* ---- limits and protocols ---- */
+/* ---- limits ---- */
 
 static void set_threshold(const Envoy__Config__Cluster__V3__CircuitBreakers__Thresholds *t,
                           struct conf_limits *l)
@@ -192,47 +189,6 @@ static void set_limits(const cluster_msg *m, struct conf_cluster *c)
         set_threshold(t,
                       &c->limits[t->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH]);
     }
-}
-
-static int set_common_http(const Envoy__Config__Core__V3__HttpProtocolOptions *o,
-                           struct conf_cluster *c, struct error *err)
-{
-    if (!o)
-        return 0;
-    if (o->max_requests_per_connection)
-        c->max_requests_per_connection = o->max_requests_per_connection->value;
-    if (decode_ms(o->idle_timeout, IDLE_TIMEOUT_MS, "idle_timeout", &c->idle_timeout_ms, err))
-        return error_prefix(err, "common_http_protocol_options.");
-    return 0;
-}
-
-static int set_http(struct decode *d, const cluster_msg *m, struct conf_cluster *c,
-                    struct error *err)
-{
-    static const char key[] = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-    const Envoy__Config__Cluster__V3__Cluster__TypedExtensionProtocolOptionsEntry *e =
-        PB_MAP_FIND(m, typed_extension_protocol_options, key);
-    ProtobufCMessage *msg;
-    c->idle_timeout_ms = IDLE_TIMEOUT_MS;
-    c->is_http2 = m->http2_protocol_options != NULL;
-    if (set_common_http(m->common_http_protocol_options, c, err))
-        return -ERR_INVALID;
-    if (!e)
-        return 0;
-    int rc = pb_any_unpack_as(
-        e->value, &envoy__extensions__upstreams__http__v3__http_protocol_options__descriptor,
-        &d->pb, &msg, err);
-    if (rc)
-        return error_prefix(err, "typed_extension_protocol_options.%s: ", key);
-    const http_options_msg *o = (const http_options_msg *)msg;
-    c->is_http2 =
-        o->upstream_protocol_options_case ==
-            ENVOY__EXTENSIONS__UPSTREAMS__HTTP__V3__HTTP_PROTOCOL_OPTIONS__UPSTREAM_PROTOCOL_OPTIONS_EXPLICIT_HTTP_CONFIG &&
-        o->explicit_http_config->protocol_config_case ==
-            ENVOY__EXTENSIONS__UPSTREAMS__HTTP__V3__HTTP_PROTOCOL_OPTIONS__EXPLICIT_HTTP_CONFIG__PROTOCOL_CONFIG_HTTP2_PROTOCOL_OPTIONS;
-    if (set_common_http(o->common_http_protocol_options, c, err))
-        return error_prefix(err, "typed_extension_protocol_options.%s.", key);
-    return 0;
 }
 
 /* ---- discovery ---- */
@@ -350,7 +306,7 @@ static int decode_fields(struct decode *d, const cluster_msg *m, struct conf_clu
     if (!rc)
         rc = set_original_dst(m, c, err);
     if (!rc)
-        rc = set_http(d, m, c, err);
+        rc = decode_cluster_http(d, m, c, err);
     if (!rc)
         rc = decode_ms(m->connect_timeout, 5000, "connect_timeout", &c->connect_timeout_ms, err);
     if (!rc && !c->connect_timeout_ms)
@@ -361,6 +317,8 @@ static int decode_fields(struct decode *d, const cluster_msg *m, struct conf_clu
         rc = set_source(m, c, err);
     if (!rc)
         rc = decode_transports(d, m, c, err);
+    if (!rc)
+        rc = decode_check_alpn(c, err);
     if (!rc)
         rc = check_filters(m, err);
     if (!rc)

@@ -75,6 +75,12 @@ int decode_config_source(struct decode *d, const Envoy__Config__Core__V3__Config
 int decode_any(struct decode *d, const Google__Protobuf__Any *any, ProtobufCMessage **msg_r,
                struct error *err);
 
+/* ---- decode_cluster_http.c ---- */
+int decode_cluster_http(struct decode *d, const Envoy__Config__Cluster__V3__Cluster *m,
+                        struct conf_cluster *c, struct error *err);
+/* Envoy's rule for auto_config; once the transport is decoded. */
+int decode_check_alpn(const struct conf_cluster *c, struct error *err);
+
 /* ---- decode_transport.c ---- */
 /* How a filter chain speaks to its clients; *tls_r NULL: plaintext. */
 int decode_transport_down(struct decode *d, const Envoy__Config__Core__V3__TransportSocket *t,

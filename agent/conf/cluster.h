@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "conf/http2.h"
 #include "conf/object.h"
 #include "conf/source.h"
 #include "net/addr.h"
@@ -74,6 +75,14 @@ struct conf_limits {
     bool track_remaining;
 };
 
+/* What hosts are spoken to in. */
+enum conf_upstream_http {
+    CONF_UPSTREAM_HTTP1,
+    CONF_UPSTREAM_HTTP2,     /* without asking (prior knowledge) */
+    CONF_UPSTREAM_BY_ALPN,   /* what the host chooses in the TLS handshake */
+    CONF_UPSTREAM_AS_CLIENT, /* what the request came in */
+};
+
 struct conf_cluster {
     struct conf_object object;
     enum conf_cluster_type type;
@@ -94,14 +103,16 @@ struct conf_cluster {
         CONF_DNS_ALL
     } dns_family;
     uint32_t idle_timeout_ms;             /* of pooled connections; default 1 h, 0 none */
+    uint32_t max_connection_duration_ms;  /* 0: no limit */
     uint32_t max_requests_per_connection; /* 0: no limit */
     struct addr sources[2]; /* upstream_bind_config: the address named first, then the first of the
                                other family if there is one; len 0: none */
     bool use_http_header;   /* ORIGINAL_DST: x-envoy-original-dst-host */
-    uint16_t original_dst_port;      /* upstream_port_override; 0 none */
-    uint64_t buffer_limit;           /* per_connection_buffer_limit_bytes, default 1 MiB */
-    bool http1_trailers;             /* enable_trailers */
-    bool is_http2;                   /* hosts speak HTTP/2 without asking (prior knowledge) */
+    uint16_t original_dst_port; /* upstream_port_override; 0 none */
+    uint64_t buffer_limit;      /* per_connection_buffer_limit_bytes, default 1 MiB */
+    bool http1_trailers;        /* enable_trailers */
+    enum conf_upstream_http http;
+    struct conf_http2 http2;
     struct conf_transport transport; /* transport_socket */
     struct conf_transport *transport_matches;
     size_t transport_matches_n;

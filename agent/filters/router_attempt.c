@@ -210,11 +210,11 @@ static void on_ready(struct upstream_request *up)
     if (only_head)
         return;
     bool ends = r->req_end && !r->has_trailers;
+    pause_request(r, false); /* the connection may have enough by what follows */
     if (r->body.len || ends)
         send_kept(r, ends);
     if (r->has_trailers)
         upstream_request_trailers(up, &s->req_trailers);
-    pause_request(r, false);
 }
 
 static void on_water(struct upstream_request *up, bool is_high)
@@ -415,6 +415,7 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
     r->up.ops = &request_ops;
     r->up.priority = priority_of(r);
     r->up.upgrade = s->upgrade;
+    r->up.is_from_http2 = s->info.http_minor == 20;
     r->has_up = true;
     if (r->req_end)
         start_timers(r);

@@ -131,6 +131,8 @@ bool retry_wants_reset(const struct retry_state *st, enum upstream_reset why, bo
     if ((on & CONF_RETRY_CONNECT_FAILURE) &&
         (why == UPSTREAM_RESET_CONNECT_FAILED || why == UPSTREAM_RESET_CONNECT_TIMEOUT))
         return true;
+    if ((on & CONF_RETRY_REFUSED_STREAM) && why == UPSTREAM_RESET_REMOTE_REFUSED)
+        return true;
     if ((on & CONF_RETRY_RESET_BEFORE_REQUEST) && !request_started)
         return true;
     return on & (CONF_RETRY_RESET | CONF_RETRY_5XX | CONF_RETRY_GATEWAY_ERROR);

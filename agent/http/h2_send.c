@@ -112,6 +112,10 @@ static ssize_t read_data(nghttp2_session *ng, int32_t id, uint8_t *p, size_t n, 
 static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 {
     struct h2_session *h = arg;
+    if (f->hd.type == NGHTTP2_GOAWAY && f->goaway.error_code != NGHTTP2_NO_ERROR && !h->failure) {
+        h->failure = "http2.protocol_error"; /* nghttp2 ended it by itself */
+        h->is_ended = true;
+    }
     if (f->hd.type != NGHTTP2_DATA && f->hd.type != NGHTTP2_HEADERS)
         return 0;
     struct h2_stream *st = nghttp2_session_get_stream_user_data(ng, f->hd.stream_id);

@@ -368,10 +368,8 @@ static void connect_upstream(struct tcp_session *s)
     }
     s->info.upstream_remote = *upstream_host_addr(host);
     s->info.attempts++;
-    int rc = upstream_connect(&s->up, c, host, &up_ops);
-    if (rc) {
-        s->info.upstream_failure = upstream_refusal(c, false);
-        fail(s, rc == -ERR_UNSUPPORTED ? FLAG_UPSTREAM_PROTOCOL_ERROR : FLAG_UPSTREAM_OVERFLOW);
+    if (upstream_connect(&s->up, c, host, &up_ops)) {
+        fail(s, FLAG_UPSTREAM_OVERFLOW);
         return;
     }
     s->has_upstream = true;

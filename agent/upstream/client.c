@@ -26,11 +26,41 @@ void client_close(struct client *c)
     conn_close(&c->conn);
 }
 
+void client_drain(struct client *c)
+{
+    c->must_close = true;
+    if (c->state != CLIENT_OPEN || !conn_is_open(&c->conn))
+        return;
+    pool_put(c);
+    pool_refill(c->pool);
+}
+
 static void end_connecting(struct client *c)
 {
     loop_timer_stop(&c->timer);
     c->pool->connecting_n -= c->connecting_n;
     c->connecting_n = 0;
+}
+
+static void set_codec(struct client *c, bool is_http2)
+{
+    struct cluster_stats *s = &c->host->cluster->stats;
+    c->codec = is_http2 ? &h2_client_codec : &h1_client_codec;
+    stat_inc(is_http2 ? s->upstream_cx_http2_total : s->upstream_cx_http1_total);
+}
+
+static void on_age(struct loop_timer *t)
+{
+    struct client *c = container_of(t, struct client, age_timer);
+    stat_inc(c->host->cluster->stats.upstream_cx_max_duration_reached);
+    client_drain(c);
+}
+
+static void start_age(struct client *c)
+{
+    uint32_t max_ms = cluster_conf(c->host->cluster)->max_connection_duration_ms;
+    if (max_ms)
+        loop_timer_start(&c->age_timer, max_ms);
 }
 
 static void on_connected(struct conn *conn)
@@ -40,9 +70,14 @@ static void on_connected(struct conn *conn)
                 (loop_now_us(conn->loop) - c->start_us) / 1000);
     end_connecting(c);
     c->state = CLIENT_OPEN;
+    if (c->pool->kind == POOL_ALPN)
+        set_codec(c, str_is(conn_alpn(conn), "h2"));
+    start_age(c);
     c->conn.ops = &c->codec->conn;
     c->codec->start(c);
     pool_put(c);
+    if (c->pool->kind == POOL_ALPN)
+        pool_refill(c->pool); /* it may take fewer than was hoped */
 }
 
 static void count_close(struct client *c, bool with_request)
@@ -59,6 +94,7 @@ static void count_close(struct client *c, bool with_request)
         stat_inc(is_local ? s->upstream_cx_destroy_local_with_active_rq
                           : s->upstream_cx_destroy_remote_with_active_rq);
     }
+    stat_record(s->upstream_rq_per_cx, c->requests_n);
     stat_record(s->upstream_cx_length_ms, (loop_now_us(c->conn.loop) - c->start_us) / 1000);
     client_count_bytes(c);
 }
@@ -83,6 +119,7 @@ void client_on_close(struct conn *conn)
     struct client *c = of(conn);
     bool was_connecting = c->state == CLIENT_CONNECTING;
     loop_timer_stop(&c->timer);
+    loop_timer_stop(&c->age_timer);
     count_close(c, c->active_n || c->was_cut);
     list_del(&c->node);
     c->state = CLIENT_CLOSED;
@@ -119,9 +156,30 @@ static void run_task(struct loop_task *t)
         c->codec->run(c);
         return;
     }
+    if (c->codec_state)
+        c->codec->destroy(c);
     upstream_host_unref(c->host);
     mem_free(c);
 }
+
+uint32_t client_streams_max(const struct pool *p)
+{
+    const struct conf_cluster *conf = cluster_conf(p->host->cluster);
+    uint32_t max = conf->http2.max_concurrent_streams;
+    if (p->kind == POOL_HTTP1)
+        return 1;
+    if (p->streams_max && p->streams_max < max)
+        max = p->streams_max;
+    if (conf->max_requests_per_connection && conf->max_requests_per_connection < max)
+        max = conf->max_requests_per_connection;
+    return max;
+}
+
+static const struct transport_options transports[] = {
+    [POOL_HTTP1] = {.alpn = {"\x08http/1.1", 9}},
+    [POOL_HTTP2] = {.alpn = {"\x02h2", 3}},
+    [POOL_ALPN] = {.alpn = {"\x02h2\x08http/1.1", 12}},
+};
 
 void client_open(struct pool *p, unsigned priority)
 {
@@ -131,23 +189,24 @@ void client_open(struct pool *p, unsigned priority)
     struct client *c = MEM_NEW(struct client);
     c->host = host_ref(h);
     c->pool = p;
-    c->codec = &h1_client_codec;
     c->priority = priority;
     c->task.run = run_task;
     c->start_us = loop_now_us(cluster->loop);
     conn_init_connect(&c->conn, cluster->loop, &h->addr, conf_cluster_source(conf, &h->addr),
                       &connecting_ops);
-    upstream_conn_start(h, &c->conn, NULL);
+    upstream_conn_start(h, &c->conn, &transports[p->kind]);
     c->conn.high_water = conf->buffer_limit > IN_MIN ? conf->buffer_limit : IN_MIN;
     loop_timer_init(&c->timer, cluster->loop, on_timer);
+    loop_timer_init(&c->age_timer, cluster->loop, on_age);
     if (conf->connect_timeout_ms)
         loop_timer_start(&c->timer, conf->connect_timeout_ms);
     list_add_tail(&p->busy, &c->node);
-    c->connecting_n = 1;
+    c->connecting_n = client_streams_max(p);
     p->connecting_n += c->connecting_n;
     h->stats.cx_total++;
     h->stats.cx_active++;
-    stat_inc(cluster->stats.upstream_cx_http1_total);
+    if (p->kind != POOL_ALPN)
+        set_codec(c, p->kind == POOL_HTTP2);
 }
 
 void client_idle(struct client *c)

@@ -1,7 +1,7 @@
 /* Connections to one host and what they speak: requests wait in a pool for a client, a client is
  * one connection, its codec puts requests on it. [worker]
  *
- *   pool --> client --> codec (h1_client.c) --> struct conn
+ *   pool --> client --> codec (h1_client.c, h2_client.c) --> struct conn
  *    | pending            | requests
  */
 #ifndef UPSTREAM_CLIENT_PRIVATE_H
@@ -18,6 +18,7 @@ struct pool {
     unsigned pending_n;
     unsigned pending_high_n; /* of them, of high priority: they stand first */
     uint64_t connecting_n;   /* requests that the connecting ones will take */
+    uint32_t streams_max;    /* that the host allowed on a connection before; 0: unknown */
 };
 
 /* c has room for a request or is over: it serves those that wait, is kept, or closes. */
@@ -36,9 +37,11 @@ struct client_codec {
     struct conn_ops conn;
     /* The connection is up: makes c->codec_state, says how many streams it takes. */
     void (*start)(struct client *c);
-    /* It is gone: resets the requests that are on it, frees the state. */
+    /* It is gone: resets the requests that are on it. */
     void (*stop)(struct client *c);
-    /* The client's deferred task. */
+    /* Frees the state; nobody up the stack uses it any more. */
+    void (*destroy)(struct client *c);
+    /* The client's deferred task; for codecs that defer it. */
     void (*run)(struct client *c);
     /* r has its place: ends in on_ready. */
     void (*attach)(struct client *c, struct upstream_request *r);
@@ -50,17 +53,18 @@ struct client_codec {
     void (*read_disable)(struct upstream_request *r, bool disable);
 };
 
-extern const struct client_codec h1_client_codec;
+extern const struct client_codec h1_client_codec, h2_client_codec;
 
 struct client {
     struct conn conn;
     const struct client_codec *codec;
     void *codec_state;
-    struct upstream_host *host; /* own reference */
-    struct pool *pool;          /* of host */
-    struct list node;           /* pool.ready or pool.busy */
-    struct loop_timer timer;    /* connecting, then idle */
-    struct loop_task task;      /* the codec's, then the end */
+    struct upstream_host *host;  /* own reference */
+    struct pool *pool;           /* of host */
+    struct list node;            /* pool.ready or pool.busy */
+    struct loop_timer timer;     /* connecting, then idle */
+    struct loop_timer age_timer; /* max_connection_duration */
+    struct loop_task task;       /* the codec's, then the end */
     enum client_state state;
     uint64_t start_us, rx_counted, tx_counted;
     uint32_t connecting_n; /* what it counts for in pool.connecting_n */
@@ -80,6 +84,10 @@ static inline bool client_has_room(const struct client *c)
 /* Opens a connection; it joins p's busy list. */
 void client_open(struct pool *p, unsigned priority);
 void client_close(struct client *c);
+/* Requests at a time that a connection of p is expected to take. */
+uint32_t client_streams_max(const struct pool *p);
+/* No further requests; closes when those that are on it are over. */
+void client_drain(struct client *c);
 /* Nothing runs on it: starts the idle timer. */
 void client_idle(struct client *c);
 void client_count_bytes(struct client *c);
@@ -88,6 +96,10 @@ void client_on_close(struct conn *conn);
 /* ---- request.c ---- */
 /* r's connection fails under it: r is told. */
 void request_reset(struct upstream_request *r, enum upstream_reset why, const char *failure);
+/* r leaves its connection, which goes on; r is told from the loop. */
+void request_fail(struct upstream_request *r, enum upstream_reset why);
+/* r, which is on no connection, is told from the loop. */
+void request_refuse(struct upstream_request *r, enum upstream_reset why, const char *failure);
 static inline bool request_is_connect(const struct upstream_request *r)
 {
     return str_is(r->upgrade, "CONNECT");

@@ -1,6 +1,7 @@
 /* One cluster on one worker: its hosts, kept by address across changes of the endpoints. */
 #include "base/crypto.h"
 #include "base/mem.h"
+#include "http/h2_session.h"
 #include "upstream/upstream_private.h"
 
 struct str host_key(const struct addr *a, char dst[HOST_KEY_MAX])
@@ -204,14 +205,12 @@ void cluster_unref(struct upstream_cluster *c)
     breakers_fini(c);
     transports_destroy(c);
     cluster_stats_fini(&c->stats);
+    if (c->h2_stats)
+        h2_stats_fini(c->h2_stats);
+    mem_free(c->h2_stats);
     conf_object_unref(c->entry);
     mem_free(c->name);
     mem_free(c);
-}
-
-const char *upstream_refusal(const struct upstream_cluster *c, bool is_http)
-{
-    return is_http && cluster_conf(c)->is_http2 ? "HTTP/2 to upstreams is not supported" : NULL;
 }
 
 const struct conf_cluster *upstream_cluster_conf(const struct upstream_cluster *c)

@@ -262,7 +262,11 @@ static void stop(struct client *c)
     struct h1_client *h = c->codec_state;
     if (h->request)
         reset(h, h->is_broken ? UPSTREAM_RESET_LOCAL : UPSTREAM_RESET_TERMINATED, "");
-    mem_free(h);
+}
+
+static void destroy(struct client *c)
+{
+    mem_free(c->codec_state);
 }
 
 static void run(struct client *c)
@@ -321,6 +325,7 @@ const struct client_codec h1_client_codec = {
         },
     .start = start,
     .stop = stop,
+    .destroy = destroy,
     .run = run,
     .attach = attach,
     .detach = detach,

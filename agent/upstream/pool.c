@@ -43,6 +43,21 @@ static struct pool *get_pool(struct upstream_host *h, enum pool_kind kind)
     return p;
 }
 
+static enum pool_kind choose_pool(const struct upstream_request *r)
+{
+    switch (cluster_conf(r->cluster)->http) {
+    case CONF_UPSTREAM_HTTP2:
+        return POOL_HTTP2;
+    case CONF_UPSTREAM_BY_ALPN:
+        return POOL_ALPN;
+    case CONF_UPSTREAM_AS_CLIENT:
+        return r->is_from_http2 ? POOL_HTTP2 : POOL_HTTP1;
+    case CONF_UPSTREAM_HTTP1:
+        break;
+    }
+    return POOL_HTTP1;
+}
+
 void pools_destroy(struct upstream_host *h)
 {
     for (int i = 0; i < POOL_KINDS; i++)
@@ -93,20 +108,10 @@ static void queue(struct pool *p, struct upstream_request *r)
     stat_add(r->cluster->stats.upstream_rq_pending_active, 1);
 }
 
-static void refuse(struct upstream_request *r, enum upstream_reset why, const char *failure)
-{
-    struct upstreams *u = r->cluster->u;
-    r->state = UPSTREAM_REQUEST_FAILED;
-    r->pending_reset = why;
-    r->pending_failure = failure;
-    list_add_tail(&u->failed, &r->node);
-    loop_defer(u->loop, &u->fail_task);
-}
-
 static void overflow(struct upstream_request *r)
 {
     stat_inc(r->cluster->stats.upstream_rq_pending_overflow);
-    refuse(r, UPSTREAM_RESET_OVERFLOW, "");
+    request_refuse(r, UPSTREAM_RESET_OVERFLOW, "");
 }
 
 /* Its last request when max_requests_per_connection says so. */
@@ -129,6 +134,7 @@ static void attach(struct client *c, struct upstream_request *r)
     r->client = c;
     r->local = &c->conn.local;
     r->is_ready = true;
+    r->is_http2 = c->codec == &h2_client_codec;
     breaker_add(cluster, r->priority, BREAKER_REQUESTS);
     stat_inc(cluster->stats.upstream_rq_total);
     stat_add(cluster->stats.upstream_rq_active, 1);
@@ -149,12 +155,7 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
     r->cluster = c;
     r->host = host;
     list_init(&r->node);
-    const char *refusal = upstream_refusal(c, true);
-    if (refusal) {
-        refuse(r, UPSTREAM_RESET_PROTOCOL, refusal);
-        return;
-    }
-    struct pool *p = get_pool(host, POOL_HTTP1);
+    struct pool *p = get_pool(host, choose_pool(r));
     struct client *client = first_client(&p->ready);
     if (client && breaker_is_open(c, r->priority, BREAKER_REQUESTS)) {
         overflow(r);
@@ -197,11 +198,8 @@ void pools_drain(struct upstream_host *h)
 {
     for (int i = 0; i < POOL_KINDS; i++)
         if (h->pools[i])
-            list_for_each_safe (it, tmp, &h->pools[i]->ready) {
-                struct client *c = container_of(it, struct client, node);
-                c->must_close = true;
-                pool_put(c);
-            }
+            list_for_each_safe (it, tmp, &h->pools[i]->ready)
+                client_drain(container_of(it, struct client, node));
 }
 
 void pools_close_all(struct upstream_host *h)

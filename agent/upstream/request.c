@@ -18,6 +18,23 @@ void request_reset(struct upstream_request *r, enum upstream_reset why, const ch
     r->ops->on_reset(r, why, failure);
 }
 
+void request_refuse(struct upstream_request *r, enum upstream_reset why, const char *failure)
+{
+    struct upstreams *u = r->cluster->u;
+    r->state = UPSTREAM_REQUEST_FAILED;
+    r->pending_reset = why;
+    r->pending_failure = failure;
+    list_add_tail(&u->failed, &r->node);
+    loop_defer(u->loop, &u->fail_task);
+}
+
+void request_fail(struct upstream_request *r, enum upstream_reset why)
+{
+    release(r);
+    r->read_disabled = false;
+    request_refuse(r, why, "");
+}
+
 static void finish_active(struct upstream_request *r)
 {
     struct client *c = r->client;

@@ -12,6 +12,10 @@ static const struct {
     [UPSTREAM_RESET_OVERFLOW] = {"overflow", FLAG_UPSTREAM_OVERFLOW},
     [UPSTREAM_RESET_PROTOCOL] = {"protocol error", FLAG_UPSTREAM_PROTOCOL_ERROR},
     [UPSTREAM_RESET_LOCAL] = {"local reset", FLAG_LOCAL_RESET},
+    [UPSTREAM_RESET_LOCAL_REFUSED] = {"local refused stream reset", FLAG_LOCAL_RESET},
+    [UPSTREAM_RESET_REMOTE] = {"remote reset", FLAG_UPSTREAM_REMOTE_RESET},
+    [UPSTREAM_RESET_REMOTE_REFUSED] = {"remote refused stream reset", FLAG_UPSTREAM_REMOTE_RESET},
+    [UPSTREAM_RESET_CONNECT] = {"remote error with CONNECT request", FLAG_UPSTREAM_REMOTE_RESET},
 };
 
 const char *upstream_reset_text(enum upstream_reset r)

@@ -62,10 +62,6 @@ int upstream_connect(struct upstream_tcp *u, struct upstream_cluster *c, struct 
                      const struct conn_ops *ops)
 {
     const struct conf_cluster *conf = cluster_conf(c);
-    if (upstream_refusal(c, false)) {
-        upstream_host_unref(host);
-        return -ERR_UNSUPPORTED;
-    }
     if (!cluster_take_connection(c, CONF_PRIORITY_DEFAULT, false)) {
         upstream_host_unref(host);
         return -ERR_LIMIT;

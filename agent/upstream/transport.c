@@ -109,7 +109,7 @@ void upstream_conn_start(struct upstream_host *h, struct conn *c, const struct t
     }
     struct conn_tls_client client = {.sni = sni_of(h, tls_slot_conf(slot), o),
                                      .sessions = &h->tls_sessions};
-    if (o)
+    if (o && !tls_slot_conf(slot)->params.alpn.n)
         client.alpn = o->alpn;
     conn_tls_connect(c, ctx, tls_slot_stats(slot), &client);
 }

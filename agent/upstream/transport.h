@@ -11,7 +11,8 @@ struct transports; /* a cluster's: one slot per transport socket */
 
 /* What one connection asks for beside the configuration; zero: nothing. */
 struct transport_options {
-    struct str alpn; /* on the wire ("\x02h2"); p NULL: what the configuration says */
+    struct str
+        alpn; /* on the wire ("\x02h2"), where the configuration says nothing; p NULL: none */
     const char *sni; /* NULL: what the configuration says */
 };
 

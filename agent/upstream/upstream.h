@@ -55,7 +55,11 @@ enum upstream_reset {
     UPSTREAM_RESET_TERMINATED,      /* "connection termination" */
     UPSTREAM_RESET_OVERFLOW,        /* "overflow" */
     UPSTREAM_RESET_PROTOCOL,        /* "protocol error" */
-    UPSTREAM_RESET_LOCAL,
+    UPSTREAM_RESET_LOCAL,           /* "local reset" */
+    UPSTREAM_RESET_LOCAL_REFUSED,   /* "local refused stream reset" */
+    UPSTREAM_RESET_REMOTE,          /* "remote reset" */
+    UPSTREAM_RESET_REMOTE_REFUSED,  /* "remote refused stream reset" */
+    UPSTREAM_RESET_CONNECT,         /* "remote error with CONNECT request" */
 };
 const char *upstream_reset_text(enum upstream_reset r); /* Envoy's words, with blanks */
 uint32_t upstream_reset_flag(enum upstream_reset r);    /* FLAG_x of http/stream.h */
@@ -95,11 +99,13 @@ struct upstream_request {
     struct upstream_host *host;       /* own reference */
     const struct addr *local;         /* of the connection, once ready */
     enum conf_priority priority;      /* set before the start; default otherwise */
+    bool is_from_http2; /* set before the start: for clusters that speak as the client does */
     /* Set before the start, p NULL otherwise: what the request asks the connection to become
      * ("websocket"), or "CONNECT" for that method. Heads are in HTTP/1's form, whatever the
      * upstream speaks: `upgrade` and `connection: upgrade` in the request, 101 with them in a
      * response that grants it (CONNECT: any 2xx). Bodies are raw bytes from there. */
     struct str upgrade;
+    bool is_http2;         /* the connection's protocol, once ready */
     bool is_ready;         /* on_ready was called */
     bool is_done;          /* the response is complete */
     bool request_complete; /* its end was handed over */
@@ -113,6 +119,8 @@ struct upstream_request {
     enum upstream_reset pending_reset;
     const char *pending_failure;
     bool read_disabled;
+    bool has_length; /* length_left is what content-length says of the body to come */
+    uint64_t length_left;
     struct buf early; /* of the body, held back until an upgrade is granted */
     bool early_end, early_is_high;
 };
@@ -162,15 +170,11 @@ void upstream_count_try_timeout(struct upstream_cluster *c, struct upstream_host
 void upstream_count_attempts_exceeded(struct upstream_cluster *c);
 
 /* ---- TCP ---- */
-/* Why its hosts would not understand us, or would be told in plaintext what is meant for TLS; NULL
- * when they can be spoken to. Requests and connections to such a cluster fail at once. */
-const char *upstream_refusal(const struct upstream_cluster *c, bool is_http);
-
 /* A connection of its own to host; ops are the caller's and the connection is the caller's to
  * close. Limits and stats of the cluster apply; on_connected or on_close follows
  * (CONN_CONNECT_FAILED also after connect_timeout). The host's reference passes to u, whose owner
  * gives it back by upstream_host_unref(u->host) once the connection is closed; u may be freed in
- * on_close. -ERR_LIMIT: overflow, -ERR_UNSUPPORTED: see upstream_refusal; u->host stays NULL. */
+ * on_close. -ERR_LIMIT: overflow; u->host stays NULL. */
 struct upstream_tcp {
     struct conn conn;
     struct upstream_cluster *cluster;

@@ -40,6 +40,7 @@ struct upstreams {
     X(upstream_rq_retry_success)                   \
     X(lb_healthy_panic)                            \
     X(original_dst_host_invalid)                   \
+    X(upstream_cx_close_notify)                    \
     X(upstream_cx_connect_attempts_exceeded)       \
     X(upstream_cx_connect_fail)                    \
     X(upstream_cx_connect_timeout)                 \
@@ -50,7 +51,9 @@ struct upstreams {
     X(upstream_cx_destroy_remote_with_active_rq)   \
     X(upstream_cx_destroy_with_active_rq)          \
     X(upstream_cx_http1_total)                     \
+    X(upstream_cx_http2_total)                     \
     X(upstream_cx_idle_timeout)                    \
+    X(upstream_cx_max_duration_reached)            \
     X(upstream_cx_max_requests)                    \
     X(upstream_cx_none_healthy)                    \
     X(upstream_cx_overflow)                        \
@@ -67,6 +70,7 @@ struct upstreams {
     X(upstream_rq_pending_failure_eject)           \
     X(upstream_rq_pending_overflow)                \
     X(upstream_rq_pending_total)                   \
+    X(upstream_rq_rx_reset)                        \
     X(upstream_rq_timeout)                         \
     X(upstream_rq_total)                           \
     X(upstream_rq_tx_reset)
@@ -79,6 +83,7 @@ struct upstreams {
 #define CLUSTER_HISTOGRAM_MAP(X) \
     X(upstream_cx_connect_ms)    \
     X(upstream_cx_length_ms)     \
+    X(upstream_rq_per_cx)        \
     X(upstream_rq_time)
 
 enum { CODE_CLASSES = 6 };
@@ -103,7 +108,7 @@ void cluster_stats_fini(struct cluster_stats *s);
 struct pool; /* client_private.h */
 
 /* What the connections of a pool speak. */
-enum pool_kind { POOL_HTTP1, POOL_HTTP2, POOL_KINDS };
+enum pool_kind { POOL_HTTP1, POOL_HTTP2, POOL_ALPN, POOL_KINDS };
 
 /* ---- breaker.c ---- */
 enum breaker_kind {
@@ -143,6 +148,7 @@ struct upstream_cluster {
     struct transports *transports;   /* NULL: all plaintext */
     struct breaker breakers[CONF_PRIORITIES][BREAKER_KINDS];
     struct cluster_stats stats;
+    struct h2_stats *h2_stats; /* NULL until used */
 };
 
 struct upstream_host {

@@ -331,31 +331,6 @@ static void test_pending_overflow(void **state)
     rig_close(&r);
 }
 
-/* Hosts that want HTTP/2: refused in words instead of by a puzzled peer. */
-static void check_refused(bool is_http2, const char *text)
-{
-    struct rig r;
-    struct probe p;
-    struct conf_cluster *conf = rig_cluster("c");
-    rig_open(&r);
-    conf->is_http2 = is_http2;
-    rig_publish(&r, conf, rig_endpoints(&r.origin.addr, 1));
-    probe_init(&p, &r, "GET", "/ok");
-    probe_start(&p);
-    rig_run(&r, probe_is_over, &p);
-    assert_int_equal(p.why, UPSTREAM_RESET_PROTOCOL);
-    assert_string_equal(p.failure, text);
-    assert_int_equal(r.origin.accepted, 0);
-    probe_fini(&p);
-    rig_close(&r);
-}
-
-static void test_refused_clusters(void **state)
-{
-    (void)state;
-    check_refused(true, "HTTP/2 to upstreams is not supported");
-}
-
 static void test_connect_refused(void **state)
 {
     (void)state;
@@ -554,7 +529,6 @@ int main(void)
         cmocka_unit_test(test_last_used_first),
         cmocka_unit_test(test_pending_waits_for_a_connection),
         cmocka_unit_test(test_pending_overflow),
-        cmocka_unit_test(test_refused_clusters),
         cmocka_unit_test(test_connect_refused),
         cmocka_unit_test(test_max_requests_per_connection),
         cmocka_unit_test(test_idle_timeout),

@@ -43,6 +43,15 @@ static struct conf_cluster *decode_good(const char *yaml)
     "{name: c, transport_socket: {name: envoy.transport_sockets.tls, typed_config: {'@type': "  \
     "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, " fields \
     "}}}"
+#define AT_HTTP "typed_extension_protocol_options." OPTIONS "."
+#define SOCKET                                                                         \
+    ", transport_socket: {name: envoy.transport_sockets.tls, typed_config: {'@type': " \
+    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}}"
+/* Its closing brace is the caller's. */
+#define HTTP_OPEN(fields)                                                  \
+    "{name: c, typed_extension_protocol_options: {" OPTIONS ": {'@type': " \
+    "type.googleapis.com/" OPTIONS ", " fields "}}"
+#define HTTP(fields) HTTP_OPEN(fields) "}"
 #define CA(source) "validation_context: {trusted_ca: {" source "}}"
 /* Of an authority; as JSON writes it. */
 #define PEM_TEXT                                                          \
@@ -175,6 +184,19 @@ static const struct {
      "{name: c, filters: [{name: f, typed_config: {'@type': "
      "type.googleapis.com/google.protobuf.Empty}}]}",
      "filters[0]: 'f' is not supported"},
+    {"no protocol", HTTP("common_http_protocol_options: {}"),
+     AT_HTTP "upstream_protocol_options: required"},
+    {"a protocol of no name", HTTP("explicit_http_config: {}"),
+     AT_HTTP "explicit_http_config.protocol_config: required"},
+    {"a window too small",
+     HTTP("auto_config: {http2_protocol_options: {initial_stream_window_size: 1}}"),
+     AT_HTTP "auto_config.http2_protocol_options.initial_stream_window_size: must be within 65535 "
+             "and 2147483647"},
+    {"ALPN without TLS", HTTP("auto_config: {}"),
+     "ALPN configured for cluster c which has a non-ALPN transport socket"},
+    {"HTTP/3", HTTP("explicit_http_config: {http3_protocol_options: {}}"),
+     AT_HTTP "explicit_http_config.http3_protocol_options: "
+             "not supported"},
     {"health checks", "{name: c, health_checks: [{}]}", "health_checks: not supported"},
 };
 
@@ -210,7 +232,8 @@ static void test_defaults(void **state)
     assert_int_equal(c->sources[0].len, 0);
     assert_null(c->inline_endpoints);
     assert_string_equal(c->eds_name, "");
-    assert_false(c->is_http2);
+    assert_int_equal(c->http, CONF_UPSTREAM_HTTP1);
+    assert_false(c->http1_trailers);
     conf_object_unref(c);
 }
 
@@ -254,7 +277,7 @@ static void test_original_dst(void **state)
     assert_string_equal(addr_format(&c->sources[0], text), "127.0.0.6:0");
     assert_int_equal(c->idle_timeout_ms, 300000);
     assert_int_equal(c->max_requests_per_connection, 7);
-    assert_false(c->is_http2);
+    assert_int_equal(c->http, CONF_UPSTREAM_AS_CLIENT);
     conf_object_unref(c);
 }
 
@@ -299,18 +322,40 @@ static void test_sources(void **state)
     }
 }
 
-static void test_http2(void **state)
+static const struct {
+    const char *yaml;
+    enum conf_upstream_http http;
+    uint32_t streams, age_ms;
+    bool has_trailers;
+} protocols[] = {
+    {"{name: c, http_protocol_options: {enable_trailers: true}}", CONF_UPSTREAM_HTTP1, 1024, 0,
+     true},
+    {"{name: c, http2_protocol_options: {max_concurrent_streams: 7}}", CONF_UPSTREAM_HTTP2, 7, 0,
+     false},
+    {"{name: c, common_http_protocol_options: {max_connection_duration: 2s}}", CONF_UPSTREAM_HTTP1,
+     1024, 2000, false},
+    {HTTP("explicit_http_config: {http2_protocol_options: {max_concurrent_streams: 9}}, "
+          "common_http_protocol_options: {max_connection_duration: 1s}"),
+     CONF_UPSTREAM_HTTP2, 9, 1000, false},
+    {HTTP("explicit_http_config: {http_protocol_options: {enable_trailers: true}}"),
+     CONF_UPSTREAM_HTTP1, 1024, 0, true},
+    {HTTP("use_downstream_protocol_config: {http_protocol_options: {enable_trailers: true}, "
+          "http2_protocol_options: {max_concurrent_streams: 8}}"),
+     CONF_UPSTREAM_AS_CLIENT, 8, 0, true},
+    {HTTP_OPEN("auto_config: {http2_protocol_options: {max_concurrent_streams: 6}}") SOCKET,
+     CONF_UPSTREAM_BY_ALPN, 6, 0, false},
+};
+
+static void test_protocols(void **state)
 {
     (void)state;
-    static const char *const forms[] = {
-        "{name: c, http2_protocol_options: {}}",
-        "{name: c, typed_extension_protocol_options: {" OPTIONS ": {'@type': "
-        "type.googleapis.com/" OPTIONS ", explicit_http_config: {http2_protocol_options: {}}}}}",
-    };
-    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-        struct conf_cluster *c = decode_good(forms[i]);
-        if (!c->is_http2)
-            fail_msg("%s", forms[i]);
+    for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
+        struct conf_cluster *c = decode_good(protocols[i].yaml);
+        if (c->http != protocols[i].http ||
+            c->http2.max_concurrent_streams != protocols[i].streams ||
+            c->http1_trailers != protocols[i].has_trailers ||
+            c->max_connection_duration_ms != protocols[i].age_ms)
+            fail_msg("%s", protocols[i].yaml);
         conf_object_unref(c);
     }
 }
@@ -424,7 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad),       cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_eds),       cmocka_unit_test(test_original_dst),
-        cmocka_unit_test(test_sources),   cmocka_unit_test(test_http2),
+        cmocka_unit_test(test_sources),   cmocka_unit_test(test_protocols),
         cmocka_unit_test(test_tls),       cmocka_unit_test(test_policies),
         cmocka_unit_test(test_endpoints), cmocka_unit_test(test_load_assignment),
     };
