@@ -13,6 +13,7 @@
 #include "envoy/config/core/v3/address.pb-c.h"
 #include "envoy/config/core/v3/base.pb-c.h"
 #include "envoy/config/core/v3/config_source.pb-c.h"
+#include "envoy/config/core/v3/proxy_protocol.pb-c.h"
 #include "envoy/config/endpoint/v3/endpoint.pb-c.h"
 #include "envoy/config/listener/v3/listener.pb-c.h"
 #include "envoy/config/route/v3/route.pb-c.h"
@@ -107,6 +108,13 @@ int decode_check_format(const char *format, struct error *err);
 int decode_access_logs(struct decode *d, Envoy__Config__Accesslog__V3__AccessLog *const *logs,
                        size_t n, bool is_listener, struct conf_access_log **logs_r,
                        size_t *logs_n_r, struct error *err);
+
+/* ---- decode_listener_filter.c ---- */
+int decode_listener_filters(struct decode *d, const Envoy__Config__Listener__V3__Listener *m,
+                            struct conf_listener *l, struct error *err);
+/* A bit per type. */
+int decode_pass_tlvs(const Envoy__Config__Core__V3__ProxyProtocolPassThroughTLVs *m,
+                     uint8_t passes[32], struct error *err);
 
 /* ---- decode_filter.c ---- */
 int decode_net_filters(struct decode *d, const Envoy__Config__Listener__V3__FilterChain *chain,

@@ -215,6 +215,14 @@ struct conf_predicate {
     uint32_t start, end; /* PORTS: end is the first one behind */
 };
 
+/* The listener filter proxy_protocol. */
+struct conf_proxy_protocol {
+    const char *stat_prefix; /* "" none */
+    bool allows_none;        /* a connection without a header goes on as it is */
+    bool is_disallowed[2];   /* versions 1 and 2 */
+    uint8_t passes[32];      /* a bit for each type of TLV that upstreams may be told */
+};
+
 enum { CONF_BALANCE_WORKERS = 256 }; /* beyond that they are counted together */
 
 struct conf_listener {
@@ -223,6 +231,8 @@ struct conf_listener {
     bool bind_to_port, use_original_dst, has_original_dst_filter, transparent, reuse_port;
     bool has_tls_inspector, has_http_inspector; /* listener filters that look ahead */
     struct conf_predicate *tls_inspector_disabled, *http_inspector_disabled; /* or NULL */
+    struct conf_proxy_protocol *proxy_protocol;                              /* or NULL */
+    struct conf_predicate *proxy_protocol_disabled;                          /* or NULL */
     enum conf_direction direction;
     bool is_admin;                        /* its connections do not count against limits */
     bool drains_when_modified_only;       /* drain_type MODIFY_ONLY: not by a failed health check */

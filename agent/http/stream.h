@@ -62,6 +62,7 @@ struct downstream_info {
     bool is_tls;
     const struct conn_tls *tls; /* what net/tls_info.h tells of it; NULL: plaintext */
     bool is_restored;           /* local is the destination before the redirect (SO_ORIGINAL_DST) */
+    struct str proxy_tlvs;      /* of its PROXY protocol header, to be passed on; in wire form */
     enum conf_direction direction;
     const struct conf_listener *listener;
     const struct conf_filter_chain *chain;

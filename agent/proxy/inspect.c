@@ -8,17 +8,23 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/proxy_header.h"
 
 enum { HTTP_MAX = 8192 }; /* of a request line */
 
 static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/* What is looked for, on connections to one port. */
+struct wants {
+    bool proxy, tls, http;
+};
 
 struct inspection {
     struct downstream down;
     struct loop_io io;
     struct loop_timer timer;
     struct loop_task task;
-    bool for_tls, for_http;
+    struct wants wants;
 };
 
 static bool holds(const struct conf_predicate *p, uint32_t port)
@@ -43,6 +49,14 @@ static bool holds(const struct conf_predicate *p, uint32_t port)
 static bool is_on(bool is_there, const struct conf_predicate *disabled, const struct addr *local)
 {
     return is_there && !(disabled && holds(disabled, addr_port(local)));
+}
+
+static struct wants wants_of(const struct conf_listener *conf, const struct addr *local)
+{
+    return (struct wants){
+        .proxy = is_on(conf->proxy_protocol != NULL, conf->proxy_protocol_disabled, local),
+        .tls = is_on(conf->has_tls_inspector, conf->tls_inspector_disabled, local),
+        .http = is_on(conf->has_http_inspector, conf->http_inspector_disabled, local)};
 }
 
 static bool is_method_char(uint8_t c)
@@ -149,7 +163,7 @@ static void count(struct listener *l, const struct inspected *found)
     stat_inc(found->hello.protocols_n ? l->stats.alpn_found : l->stats.alpn_not_found);
 }
 
-static void look(struct inspection *in)
+static void look_for_names(struct inspection *in)
 {
     uint8_t bytes[CLIENT_HELLO_MAX];
     struct inspected found;
@@ -162,15 +176,53 @@ static void look(struct inspection *in)
         close_it(in, "the client left before it said anything");
         return;
     }
-    switch (inspect_bytes(in->for_tls, in->for_http, bytes, (size_t)n, &found)) {
+    switch (inspect_bytes(in->wants.tls, in->wants.http, bytes, (size_t)n, &found)) {
     case INSPECT_DONE:
-        if (in->for_tls)
+        if (in->wants.tls)
             count(l, &found);
         go_on(in, &found);
         break;
     case INSPECT_REFUSE:
         stat_inc(l->stats.client_hello_too_large);
         close_it(in, "a ClientHello that is too large");
+        break;
+    case INSPECT_MORE:
+        break;
+    }
+}
+
+/* What the header says may lead to another listener, and other ports want other inspectors. */
+static void go_on_behind_header(struct inspection *in)
+{
+    struct listener *l = in->down.listener, *to = NULL;
+    if (l->conf->use_original_dst && in->down.info.is_restored && l->find)
+        to = l->find(l->find_arg, &in->down.info.local);
+    if (to && to != l) {
+        struct accepted a = downstream_accepted(&in->down, let_go(in));
+        listener_take(to, &a);
+        downstream_hand_over(&in->down);
+        return;
+    }
+    in->wants = wants_of(l->conf, &in->down.info.local);
+    in->wants.proxy = false;
+    if (in->wants.tls || in->wants.http)
+        look_for_names(in);
+    else
+        go_on(in, NULL);
+}
+
+static void look(struct inspection *in)
+{
+    if (!in->wants.proxy) {
+        look_for_names(in);
+        return;
+    }
+    switch (proxy_header_take(in->down.listener, in->io.fd, &in->down)) {
+    case INSPECT_DONE:
+        go_on_behind_header(in);
+        break;
+    case INSPECT_REFUSE:
+        close_it(in, "no PROXY protocol header, or one that is not accepted");
         break;
     case INSPECT_MORE:
         break;
@@ -191,12 +243,19 @@ static void on_event(struct loop_io *io, uint32_t events)
         close_it(in, "the client left before it said enough");
 }
 
+/* Time is over. Bytes of a header that is not whole must not be taken for the client's. */
+static bool may_go_on(const struct inspection *in)
+{
+    const struct conf_listener *conf = in->down.listener->conf;
+    return conf->continue_on_listener_filters_timeout && !in->wants.proxy;
+}
+
 static void on_timer(struct loop_timer *t)
 {
     struct inspection *in = container_of(t, struct inspection, timer);
     struct listener *l = in->down.listener;
     stat_inc(l->stats.pre_cx_timeout);
-    if (l->conf->continue_on_listener_filters_timeout) {
+    if (may_go_on(in)) {
         struct inspected nothing = {.is_tls = false, .http = NULL};
         go_on(in, &nothing);
     } else {
@@ -207,15 +266,13 @@ static void on_timer(struct loop_timer *t)
 void inspect_start(struct listener *l, const struct accepted *a)
 {
     const struct conf_listener *conf = l->conf;
-    bool for_tls = is_on(conf->has_tls_inspector, conf->tls_inspector_disabled, &a->local);
-    bool for_http = is_on(conf->has_http_inspector, conf->http_inspector_disabled, &a->local);
-    if (!for_tls && !for_http) {
+    struct wants wants = wants_of(conf, &a->local);
+    if (!wants.proxy && !wants.tls && !wants.http) {
         listener_choose(l, a, NULL);
         return;
     }
     struct inspection *in = MEM_NEW(struct inspection);
-    in->for_tls = for_tls;
-    in->for_http = for_http;
+    in->wants = wants;
     downstream_init(&in->down, l, a, NULL);
     in->down.close = close_now;
     in->io = (struct loop_io){a->fd, on_event};

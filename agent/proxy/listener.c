@@ -13,6 +13,7 @@
 #include "proxy/balance.h"
 #include "proxy/chain_match.h"
 #include "proxy/inspect.h"
+#include "proxy/proxy_header.h"
 #include "proxy/tls_accept.h"
 
 enum { PREFIX_MAX = 256 };
@@ -132,6 +133,7 @@ static void run_free(struct loop_task *t)
     for (size_t i = 0; i < l->chains_n; i++)
         fini_chain(&l->chains[i]);
     fini_stats(&l->stats);
+    proxy_header_stats_destroy(&l->proxy_stats);
     mem_free(l->chains);
     conf_object_unref(l->conf);
     mem_free(l);
@@ -151,6 +153,7 @@ struct listener *listener_create_with(struct conf_listener *conf, struct filter_
     l->free_task.run = run_free;
     list_init(&l->connections);
     init_stats(&l->stats, conf, env->worker_index);
+    l->proxy_stats = proxy_header_stats_create(conf);
     l->chains_n = conf->chains_n + (conf->default_chain ? 1 : 0);
     l->chains = mem_zalloc(l->chains_n * sizeof(*l->chains));
     for (size_t i = 0; i < conf->chains_n; i++)
@@ -190,7 +193,7 @@ void listener_overflow(struct listener *l, int fd)
 
 void listener_take(struct listener *l, const struct accepted *a)
 {
-    if (l->conf->has_tls_inspector || l->conf->has_http_inspector)
+    if (l->conf->has_tls_inspector || l->conf->has_http_inspector || l->conf->proxy_protocol)
         inspect_start(l, a);
     else
         listener_choose(l, a, NULL);
@@ -265,7 +268,8 @@ struct accepted downstream_accepted(const struct downstream *d, int fd)
                              .direct_local = d->info.direct_local,
                              .direct_remote = d->info.direct_remote,
                              .is_restored = d->info.is_restored,
-                             .server_name = d->server_name};
+                             .server_name = d->server_name,
+                             .proxy_tlvs = d->info.proxy_tlvs};
 }
 
 void downstream_init(struct downstream *d, struct listener *l, const struct accepted *a,
@@ -274,7 +278,9 @@ void downstream_init(struct downstream *d, struct listener *l, const struct acce
     d->listener = l;
     d->start_us = loop_now_us(l->env->loop);
     d->server_name = a->server_name && *a->server_name ? mem_strdup(a->server_name) : NULL;
+    d->proxy_tlvs = a->proxy_tlvs.n ? mem_dup(a->proxy_tlvs.p, a->proxy_tlvs.n) : NULL;
     d->info = (struct downstream_info){
+        .proxy_tlvs = {d->proxy_tlvs, a->proxy_tlvs.n},
         .local = a->local,
         .remote = a->remote,
         .direct_local = a->direct_local,
@@ -298,6 +304,7 @@ void downstream_hand_over(struct downstream *d)
     struct listener *l = d->listener;
     list_del(&d->node);
     mem_free(d->server_name);
+    mem_free(d->proxy_tlvs);
     balance_add(l->conf, l->env->worker_index, -1);
     overload_count_connection(l->conf->is_admin ? 0 : -1);
     stat_add(l->stats.cx_active, -1);

@@ -70,6 +70,10 @@ struct listener {
     struct listener_chain *chains; /* conf->chains_n, then the default chain if there is one */
     size_t chains_n;
     struct listener_stats stats;
+    struct proxy_header_stats *proxy_stats; /* NULL: no such filter */
+    /* The listener that has an address, among all of the worker; NULL: none. */
+    struct listener *(*find)(void *arg, const struct addr *dst);
+    void *find_arg;
     struct list connections; /* struct downstream */
     size_t connections_n;
     bool is_draining;        /* out of the table: goes with its last connection */
@@ -86,6 +90,7 @@ struct accepted {
     struct addr direct_local, direct_remote; /* the socket's own */
     bool is_restored;                        /* local is not the socket's own address */
     const char *server_name;                 /* an inspector's; NULL or "": none. Borrowed */
+    struct str proxy_tlvs;                   /* as in struct downstream_info. Borrowed */
 };
 
 /* One connection from below; embedded at the start of HTTP connections and TCP sessions. */
@@ -94,7 +99,7 @@ struct downstream {
     struct listener *listener;
     struct downstream_info info;
     uint64_t start_us;
-    char *server_name; /* own copy, or NULL */
+    char *server_name, *proxy_tlvs; /* own copies, or NULL */
     /* Close now. */
     void (*close)(struct downstream *d);
 };

@@ -52,8 +52,9 @@ struct listeners {
 
 /* The listener that owns the original destination: exact address, else any-address with that
  * port. Source: Envoy's ConnectionHandlerImpl::getBalancedHandlerByAddress. */
-static struct listener *find_by_address(struct listeners *ls, const struct addr *dst)
+static struct listener *find_by_address(void *arg, const struct addr *dst)
 {
+    struct listeners *ls = arg;
     struct listener *any = NULL;
     struct hash_entry *e;
     size_t it = 0;
@@ -348,6 +349,8 @@ void listeners_apply(struct listeners *ls, const int *fds, uint64_t drain_ms)
         if (!l || l->conf != conf) {
             replaced[i] = l;
             l = listener_create(conf, ls->env);
+            l->find = find_by_address;
+            l->find_arg = ls;
             ls->active++;
             hash_set(&ls->by_name, name, l);
         }

@@ -70,9 +70,9 @@ static const struct {
     {"filter without name", CHAIN("{name: ''}"), AT_FILTER "name: must not be empty"},
     {"filter without config", CHAIN("{name: x}"),
      AT_FILTER "typed_config: Didn't find a registered implementation for 'x' with type URL: ''"},
-    {"unknown filter", CHAIN("{name: e, typed_config: {'@type': " URL "network.echo.v3.Echo}}"),
+    {"unknown filter", CHAIN("{name: e, typed_config: {'@type': " URL "network.rbac.v3.RBAC}}"),
      AT_FILTER "typed_config: Didn't find a registered implementation for 'e' with type URL: "
-               "'envoy.extensions.filters.network.echo.v3.Echo'"},
+               "'envoy.extensions.filters.network.rbac.v3.RBAC'"},
     {"terminal first", CHAIN(TCP ", " TCP),
      AT_FILTER "typed_config: Error: terminal filter named tcp of type "
                "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy must be the last filter in "
@@ -123,10 +123,19 @@ static const struct {
      "are defined"},
     {"unknown listener filter",
      LISTENER("listener_filters: [{name: p, typed_config: {'@type': " URL
-              "listener.proxy_protocol.v3.ProxyProtocol}}]"),
+              "network.rbac.v3.RBAC}}]"),
      "listener_filters[0].typed_config: Didn't find a registered implementation for 'p' with type "
      "URL: "
-     "'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol'"},
+     "'envoy.extensions.filters.network.rbac.v3.RBAC'"},
+    {"version of the PROXY protocol",
+     LISTENER("listener_filters: [{name: p, typed_config: {'@type': " URL
+              "listener.proxy_protocol.v3.ProxyProtocol, disallowed_versions: [7]}}]"),
+     "listener_filters[0].typed_config.disallowed_versions[0]: unknown value 7"},
+    {"TLV of the PROXY protocol",
+     LISTENER("listener_filters: [{name: p, typed_config: {'@type': " URL
+              "listener.proxy_protocol.v3.ProxyProtocol, pass_through_tlvs: {match_type: INCLUDE, "
+              "tlv_type: [256]}}}]"),
+     "listener_filters[0].typed_config.pass_through_tlvs.tlv_type[0]: above 255"},
     {"no stat prefix of HTTP", HCM(ROUTES),
      AT_FILTER "typed_config.stat_prefix: must not be empty"},
     {"no routes", HCM("stat_prefix: s"), AT_FILTER "typed_config.route_specifier: required"},
