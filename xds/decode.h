@@ -42,6 +42,7 @@ int decode_extension(struct str bytes, const struct pb_unknown *unknown,
 
 /* Checks access log formats; the formatter stands above this floor, so the server hands its
  * check down before anything is decoded. NULL: formats are not checked. */
-void decode_set_format_check(int (*check)(const char *format, struct error *err));
+typedef int decode_format_check_fn(const struct conf_format *format, struct error *err);
+void decode_set_format_check(decode_format_check_fn *check);
 
 #endif

@@ -8,51 +8,6 @@ typedef Envoy__Config__Accesslog__V3__AccessLog log_msg;
 typedef Envoy__Config__Core__V3__SubstitutionFormatString format_msg;
 typedef Envoy__Extensions__AccessLoggers__File__V3__FileAccessLog file_msg;
 
-enum { FORMAT_MAX = 64 * 1024 };
-
-static int (*check_format)(const char *format, struct error *err);
-
-void decode_set_format_check(int (*check)(const char *format, struct error *err))
-{
-    check_format = check;
-}
-
-int decode_check_format(const char *format, struct error *err)
-{
-    return check_format ? check_format(format, err) : 0;
-}
-
-static int set_format(struct decode *d, const char *text, struct conf_access_log *log,
-                      struct error *err)
-{
-    if (!*text)
-        return 0; /* the default format */
-    log->format = decode_text(d, text);
-    return check_format ? check_format(log->format, err) : 0;
-}
-
-#define FORMAT(x) ENVOY__CONFIG__CORE__V3__SUBSTITUTION_FORMAT_STRING__FORMAT_##x
-
-static int decode_format(struct decode *d, const format_msg *m, struct conf_access_log *log,
-                         struct error *err)
-{
-    struct str text;
-    switch (m->format_case) {
-    case FORMAT(TEXT_FORMAT):
-        return set_format(d, m->text_format, log, err) ? error_prefix(err, "text_format: ") : 0;
-    case FORMAT(TEXT_FORMAT_SOURCE):
-        if (decode_data_source(d, m->text_format_source, FORMAT_MAX, &text, err))
-            return error_prefix(err, "text_format_source.");
-        return set_format(d, arena_strndup(d->out, text.p, text.n), log, err)
-                   ? error_prefix(err, "text_format_source: ")
-                   : 0;
-    case FORMAT(JSON_FORMAT):
-        return error_set(err, ERR_UNSUPPORTED, "json_format: not supported");
-    default:
-        return error_set(err, ERR_INVALID, "format: required");
-    }
-}
-
 #define FILE_FORMAT(x) \
     ENVOY__EXTENSIONS__ACCESS_LOGGERS__FILE__V3__FILE_ACCESS_LOG__ACCESS_LOG_FORMAT_##x
 
@@ -68,11 +23,21 @@ static int decode_file(struct decode *d, const ProtobufCMessage *msg, struct con
     case FILE_FORMAT(_NOT_SET):
         return 0;
     case FILE_FORMAT(FORMAT):
-        return set_format(d, m->format, log, err) ? error_prefix(err, "format: ") : 0;
-    case FILE_FORMAT(LOG_FORMAT):
-        return decode_format(d, m->log_format, log, err) ? error_prefix(err, "log_format.") : 0;
+        if (!*m->format)
+            return 0; /* the default format */
+        return decode_text_format(d, m->format, &log->format, err) ? error_prefix(err, "format: ")
+                                                                   : 0;
+    case FILE_FORMAT(JSON_FORMAT):
+        return decode_json_format(d, m->json_format, &log->format, err)
+                   ? error_prefix(err, "json_format: ")
+                   : 0;
+    case FILE_FORMAT(TYPED_JSON_FORMAT):
+        return decode_json_format(d, m->typed_json_format, &log->format, err)
+                   ? error_prefix(err, "typed_json_format: ")
+                   : 0;
     default:
-        return error_set(err, ERR_UNSUPPORTED, "json_format: not supported");
+        return decode_format(d, m->log_format, &log->format, err) ? error_prefix(err, "log_format.")
+                                                                  : 0;
     }
 }
 
@@ -81,7 +46,7 @@ static int decode_stream(struct decode *d, const format_msg *format, enum conf_l
 {
     log->sink = sink;
     log->path = "";
-    if (format && decode_format(d, format, log, err))
+    if (format && decode_format(d, format, &log->format, err))
         return error_prefix(err, "log_format.");
     return 0;
 }

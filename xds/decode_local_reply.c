@@ -98,32 +98,16 @@ int decode_log_filter(struct decode *d, const filter_msg *m, struct conf_log_fil
 
 /* ---- local replies ---- */
 
-#define FORMAT(x) ENVOY__CONFIG__CORE__V3__SUBSTITUTION_FORMAT_STRING__FORMAT_##x
-
 static int set_format(struct decode *d, const format_msg *m, struct conf_body_format *f,
                       struct error *err)
 {
-    struct str text;
     f->content_type = "";
     if (!m)
         return 0;
     f->content_type = decode_text(d, m->content_type);
     if (strpbrk(m->content_type, "\r\n"))
         return error_set(err, ERR_INVALID, "content_type: must not contain line ends");
-    switch (m->format_case) {
-    case FORMAT(TEXT_FORMAT):
-        f->text = arena_strdup(d->out, m->text_format);
-        return decode_check_format(f->text, err) ? error_prefix(err, "text_format: ") : 0;
-    case FORMAT(TEXT_FORMAT_SOURCE):
-        if (decode_data_source(d, m->text_format_source, BODY_MAX, &text, err))
-            return error_prefix(err, "text_format_source.");
-        f->text = arena_strndup(d->out, text.p, text.n);
-        return decode_check_format(f->text, err) ? error_prefix(err, "text_format_source: ") : 0;
-    case FORMAT(JSON_FORMAT):
-        return error_set(err, ERR_UNSUPPORTED, "json_format: not supported");
-    default:
-        return error_set(err, ERR_INVALID, "format: required");
-    }
+    return decode_format(d, m, &f->format, err);
 }
 
 static int decode_mapper(struct decode *d, const mapper_msg *m, struct conf_reply_mapper *out,

@@ -102,9 +102,17 @@ int decode_tls(struct decode *d, const Google__Protobuf__Any *any, bool is_serve
  * counted by their registry.) */
 void decode_count_noop(const char *name, const char *type);
 
-/* ---- decode_access_log.c ---- */
+/* ---- decode_format.c ---- */
 /* By what decode_set_format_check gave. */
 int decode_check_format(const char *format, struct error *err);
+int decode_text_format(struct decode *d, const char *text, struct conf_format *f,
+                       struct error *err);
+int decode_json_format(struct decode *d, const Google__Protobuf__Struct *m, struct conf_format *f,
+                       struct error *err);
+int decode_format(struct decode *d, const Envoy__Config__Core__V3__SubstitutionFormatString *m,
+                  struct conf_format *f, struct error *err);
+
+/* ---- decode_access_log.c ---- */
 int decode_access_logs(struct decode *d, Envoy__Config__Accesslog__V3__AccessLog *const *logs,
                        size_t n, bool is_listener, struct conf_access_log **logs_r,
                        size_t *logs_n_r, struct error *err);

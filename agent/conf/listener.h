@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "conf/http2.h"
+#include "conf/json_format.h"
 #include "conf/local_reply.h"
 #include "conf/object.h"
 #include "conf/plugin.h"
@@ -25,7 +26,7 @@ enum conf_log_sink { CONF_LOG_FILE, CONF_LOG_STDOUT, CONF_LOG_STDERR };
 struct conf_access_log {
     enum conf_log_sink sink;
     const char *path;
-    const char *format;             /* Envoy format string; NULL: the default format */
+    struct conf_format format;
     struct conf_log_filter *filter; /* NULL: all */
 };
 

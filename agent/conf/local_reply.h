@@ -4,6 +4,7 @@
 #ifndef CONF_LOCAL_REPLY_H
 #define CONF_LOCAL_REPLY_H
 
+#include "conf/json_format.h"
 #include "conf/route.h"
 
 enum conf_log_filter_kind {
@@ -32,8 +33,8 @@ struct conf_log_filter {
 void conf_log_filter_fini(struct conf_log_filter *f);
 
 struct conf_body_format {
-    const char *text;         /* NULL: the body as it is */
-    const char *content_type; /* "": text/plain */
+    struct conf_format format; /* none: the body as it is */
+    const char *content_type;  /* "": text/plain, or of JSON application/json */
 };
 
 struct conf_reply_mapper {

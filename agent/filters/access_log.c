@@ -172,10 +172,10 @@ void access_log_writer_reopen(struct access_log_writer *w)
     wake(w, &w->must_reopen);
 }
 
-int access_log_check_format(const char *format, struct error *err)
+int access_log_check_format(const struct conf_format *format, struct error *err)
 {
     struct format *f = NULL;
-    int rc = format_parse(format, &f, err);
+    int rc = format_create(format, &f, err);
     format_destroy(&f);
     return rc;
 }
@@ -224,7 +224,7 @@ struct access_logs *access_logs_create(struct access_log_writer *w,
     for (size_t i = 0; i < n; i++) {
         a->v[i].file = get_file(w, &conf[i]);
         a->v[i].filter = conf[i].filter;
-        if (format_parse(conf[i].format, &a->v[i].format, NULL))
+        if (format_create(&conf[i].format, &a->v[i].format, NULL))
             format_parse(NULL, &a->v[i].format, NULL); /* formats are checked when decoded */
     }
     return a;

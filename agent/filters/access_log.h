@@ -17,7 +17,7 @@ void access_log_writer_destroy(struct access_log_writer **w); /* flushes */
 void access_log_writer_reopen(struct access_log_writer *w);
 
 /* [main] Checks a format string at configuration time (Envoy's error texts). */
-int access_log_check_format(const char *format, struct error *err);
+int access_log_check_format(const struct conf_format *format, struct error *err);
 
 /* [worker] The access logs of one connection manager or tcp_proxy, with formats compiled and
  * files known to the writer; NULL when n is 0. */

@@ -1,5 +1,6 @@
 /* One attempt at an upstream after another, until a response goes down or nothing is left. */
 #include "filters/router_private.h"
+#include "net/conn_tls.h"
 
 enum { TRIED_MAX = 16 };
 
@@ -196,14 +197,29 @@ static void send_kept(struct router_stream *r, bool ends)
     buf_fini(&copy);
 }
 
+static void set_upstream_info(struct stream *s, const struct upstream_request *up)
+{
+    const struct conn *c = upstream_request_conn(up);
+    struct stream_info *info = &s->info;
+    info->upstream_local = *up->local;
+    info->upstream_connection_id = c->id;
+    info->upstream_minor = upstream_request_minor(up);
+    info->upstream_tx_first_us = loop_now_us(s->loop);
+    info->upstream_tx_last_us = 0;
+    conn_tls_unref(info->upstream_tls);
+    info->upstream_tls = conn_tls_ref(conn_tls(c));
+}
+
 static void on_ready(struct upstream_request *up)
 {
     struct router_stream *r = of_request(up);
     struct stream *s = r->s;
     bool only_head = r->req_end && !r->body.len && !r->has_trailers;
-    s->info.upstream_local = *up->local;
+    set_upstream_info(s, up);
     s->info.upstream_tx_bytes = r->body.len;
     upstream_request_headers(up, &s->req, only_head);
+    if (r->req_end)
+        s->info.upstream_tx_last_us = loop_now_us(s->loop);
     touch(r);
     if (r->req_end)
         start_timers(r);
@@ -246,6 +262,14 @@ static bool keep(struct router_stream *r, const struct buf *data)
     return false;
 }
 
+static void note_sent(struct router_stream *r, size_t n)
+{
+    struct stream_info *info = &r->s->info;
+    info->upstream_tx_bytes += n;
+    if (r->req_end)
+        info->upstream_tx_last_us = loop_now_us(r->s->loop);
+}
+
 enum filter_status router_take_body(struct router_stream *r, struct buf *data, bool end)
 {
     r->req_end = r->req_end || end;
@@ -258,7 +282,7 @@ enum filter_status router_take_body(struct router_stream *r, struct buf *data, b
         start_timers(r);
     touch(r);
     if (r->has_up && r->up.is_ready) {
-        r->s->info.upstream_tx_bytes += data->len;
+        note_sent(r, data->len);
         upstream_request_body(&r->up, data, end);
         return FILTER_CONTINUE;
     }
@@ -275,8 +299,10 @@ void router_take_trailers(struct router_stream *r, const struct headers *h)
     r->req_end = r->has_trailers = true;
     router_shadow_send(r);
     start_timers(r);
-    if (r->has_up && r->up.is_ready)
+    if (r->has_up && r->up.is_ready) {
+        note_sent(r, 0);
         upstream_request_trailers(&r->up, h);
+    }
 }
 
 /* ---- the response ---- */
@@ -409,6 +435,7 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
     }
     s->info.attempts++;
     s->info.upstream_remote = *upstream_host_addr(host);
+    s->info.upstream_host_name = arena_strdup(&s->arena, upstream_host_name(host));
     r->cluster = c;
     remember(r, host);
     set_attempt_headers(r);

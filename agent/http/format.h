@@ -5,11 +5,14 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "conf/json_format.h"
 #include "http/stream.h"
 
 struct format;
 
-/* text NULL: Envoy's default format. Errors in Envoy's words. */
+/* Errors in Envoy's words. */
+int format_create(const struct conf_format *conf, struct format **f_r, struct error *err);
+/* text NULL: Envoy's default format. */
 int format_parse(const char *text, struct format **f_r, struct error *err);
 void format_destroy(struct format **f);
 /* s is NULL for TCP sessions: what only HTTP has prints "-". */

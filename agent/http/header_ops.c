@@ -1,5 +1,7 @@
 #include "http/header_ops.h"
 
+#include <stdio.h>
+
 #include "http/format.h"
 #include "http/hcm.h"
 
@@ -16,17 +18,33 @@ void header_ops_forget(struct hcm *hcm)
     hash_fini(&hcm->formats);
 }
 
-const struct format *header_ops_format(struct hcm *hcm, struct str text)
+static const struct format *get(struct hcm *hcm, struct str key, const struct conf_format *conf)
 {
-    struct format *f = hash_find(&hcm->formats, text);
+    struct format *f = hash_find(&hcm->formats, key);
     if (f)
         return f;
     if (hash_count(&hcm->formats) >= FORMATS_MAX)
         header_ops_forget(hcm);
-    if (format_parse(text.p, &f, NULL)) /* it was checked when it came */
+    if (format_create(conf, &f, NULL)) /* it was checked when it came */
         return NULL;
-    hash_set(&hcm->formats, text, f);
+    hash_set(&hcm->formats, key, f);
     return f;
+}
+
+const struct format *header_ops_format(struct hcm *hcm, struct str text)
+{
+    const struct conf_format conf = {.text = text.p};
+    return get(hcm, text, &conf);
+}
+
+/* A tree is known by its place, which no text is taken for; it lives as long as the manager. */
+const struct format *header_ops_body_format(struct hcm *hcm, const struct conf_format *conf)
+{
+    char key[32];
+    if (!conf->json)
+        return conf->text ? header_ops_format(hcm, str_of(conf->text)) : NULL;
+    int n = snprintf(key, sizeof(key), "\x01%p", (const void *)conf->json);
+    return get(hcm, (struct str){key, (size_t)n}, conf);
 }
 
 /* p NULL: nothing to add. */

@@ -11,5 +11,7 @@ void header_ops_apply(const struct conf_header_ops *ops, struct stream *s, struc
 void header_ops_forget(struct hcm *hcm);
 /* The format of a text that was checked when it came, kept by the hcm; NULL: it is none. */
 const struct format *header_ops_format(struct hcm *hcm, struct str text);
+/* The same of a body's format, text or JSON; NULL too when it says none. */
+const struct format *header_ops_body_format(struct hcm *hcm, const struct conf_format *conf);
 
 #endif

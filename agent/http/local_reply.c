@@ -71,8 +71,10 @@ static struct str format_body(struct stream *s, const struct conf_body_format *f
 {
     struct sbuf out = {0};
     s->local_body = body.p ? body : STR("");
-    *type_r = f && *f->content_type ? str_of(f->content_type) : STR("text/plain");
-    const struct format *format = f && f->text ? header_ops_format(s->hcm, str_of(f->text)) : NULL;
+    *type_r = f && *f->content_type ? str_of(f->content_type)
+              : f && f->format.json ? STR("application/json")
+                                    : STR("text/plain");
+    const struct format *format = f ? header_ops_body_format(s->hcm, &f->format) : NULL;
     if (!format)
         return body;
     format_print(format, &s->info, s, &out);
@@ -101,7 +103,7 @@ static void rewrite(struct stream *s, unsigned *status, struct str *body, struct
         *status = m->status ? m->status : *status;
         s->info.status = *status;
         add_number(&s->resp, HDR_STATUS, *status);
-        format = m->format.text ? &m->format : format;
+        format = m->format.format.text || m->format.format.json ? &m->format : format;
         break;
     }
     *body = format_body(s, format, *body, type_r);

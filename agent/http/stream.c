@@ -9,6 +9,7 @@
 #include "http/hcm.h"
 #include "http/hold.h"
 #include "http/upgrade.h"
+#include "net/conn_tls.h"
 
 static void destroy(struct loop_task *t)
 {
@@ -16,6 +17,7 @@ static void destroy(struct loop_task *t)
     filter_chain_fini(s);
     if (s->hcm->log)
         s->hcm->log(s->hcm, s);
+    conn_tls_unref(s->info.upstream_tls);
     hold_release(s->hcm->env, s->hold);
     headers_fini(&s->req);
     headers_fini(&s->resp);
@@ -332,13 +334,8 @@ void stream_on_chain_overflow(struct stream *s, enum filter_dir dir)
     }
 }
 
-void response_flags_format(uint32_t flags, struct sbuf *out)
+static void add_flags(uint32_t flags, const char *const *names, struct sbuf *out)
 {
-    static const char *const names[] = {
-#define X(name, text) text,
-        RESPONSE_FLAG_MAP(X)
-#undef X
-    };
     bool any = false;
     for (size_t i = 0; i < FLAG_BIT_COUNT; i++)
         if (flags & (1u << i)) {
@@ -349,4 +346,24 @@ void response_flags_format(uint32_t flags, struct sbuf *out)
         }
     if (!any)
         sbuf_addc(out, '-');
+}
+
+void response_flags_format(uint32_t flags, struct sbuf *out)
+{
+    static const char *const names[] = {
+#define X(name, text, long_text) text,
+        RESPONSE_FLAG_MAP(X)
+#undef X
+    };
+    add_flags(flags, names, out);
+}
+
+void response_flags_format_long(uint32_t flags, struct sbuf *out)
+{
+    static const char *const names[] = {
+#define X(name, text, long_text) long_text,
+        RESPONSE_FLAG_MAP(X)
+#undef X
+    };
+    add_flags(flags, names, out);
 }

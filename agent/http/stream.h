@@ -20,35 +20,35 @@
 #include "net/loop.h"
 
 /* Envoy's response flags (access log %RESPONSE_FLAGS%), as bits. */
-#define RESPONSE_FLAG_MAP(X)                   \
-    X(NO_HEALTHY_UPSTREAM, "UH")               \
-    X(UPSTREAM_REQUEST_TIMEOUT, "UT")          \
-    X(LOCAL_RESET, "LR")                       \
-    X(UPSTREAM_REMOTE_RESET, "UR")             \
-    X(UPSTREAM_CONNECTION_FAILURE, "UF")       \
-    X(UPSTREAM_CONNECTION_TERMINATION, "UC")   \
-    X(UPSTREAM_OVERFLOW, "UO")                 \
-    X(NO_ROUTE_FOUND, "NR")                    \
-    X(DOWNSTREAM_CONNECTION_TERMINATION, "DC") \
-    X(UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX")    \
-    X(STREAM_IDLE_TIMEOUT, "SI")               \
-    X(INVALID_ENVOY_REQUEST_HEADERS, "IH")     \
-    X(DOWNSTREAM_PROTOCOL_ERROR, "DPE")        \
-    X(NO_FILTER_CONFIG_FOUND, "NFCF")          \
-    X(DURATION_TIMEOUT, "DT")                  \
-    X(UPSTREAM_PROTOCOL_ERROR, "UPE")          \
-    X(NO_CLUSTER_FOUND, "NC")                  \
-    X(OVERLOAD_MANAGER, "OM")                  \
-    X(DOWNSTREAM_REMOTE_RESET, "DR")
+#define RESPONSE_FLAG_MAP(X)                                                      \
+    X(NO_HEALTHY_UPSTREAM, "UH", "NoHealthyUpstream")                             \
+    X(UPSTREAM_REQUEST_TIMEOUT, "UT", "UpstreamRequestTimeout")                   \
+    X(LOCAL_RESET, "LR", "LocalReset")                                            \
+    X(UPSTREAM_REMOTE_RESET, "UR", "UpstreamRemoteReset")                         \
+    X(UPSTREAM_CONNECTION_FAILURE, "UF", "UpstreamConnectionFailure")             \
+    X(UPSTREAM_CONNECTION_TERMINATION, "UC", "UpstreamConnectionTermination")     \
+    X(UPSTREAM_OVERFLOW, "UO", "UpstreamOverflow")                                \
+    X(NO_ROUTE_FOUND, "NR", "NoRouteFound")                                       \
+    X(DOWNSTREAM_CONNECTION_TERMINATION, "DC", "DownstreamConnectionTermination") \
+    X(UPSTREAM_RETRY_LIMIT_EXCEEDED, "URX", "UpstreamRetryLimitExceeded")         \
+    X(STREAM_IDLE_TIMEOUT, "SI", "StreamIdleTimeout")                             \
+    X(INVALID_ENVOY_REQUEST_HEADERS, "IH", "InvalidEnvoyRequestHeaders")          \
+    X(DOWNSTREAM_PROTOCOL_ERROR, "DPE", "DownstreamProtocolError")                \
+    X(NO_FILTER_CONFIG_FOUND, "NFCF", "NoFilterConfigFound")                      \
+    X(DURATION_TIMEOUT, "DT", "DurationTimeout")                                  \
+    X(UPSTREAM_PROTOCOL_ERROR, "UPE", "UpstreamProtocolError")                    \
+    X(NO_CLUSTER_FOUND, "NC", "NoClusterFound")                                   \
+    X(OVERLOAD_MANAGER, "OM", "OverloadManagerTerminated")                        \
+    X(DOWNSTREAM_REMOTE_RESET, "DR", "DownstreamRemoteReset")
 
 enum response_flag_bit {
-#define X(name, text) FLAG_BIT_##name,
+#define X(name, text, long_text) FLAG_BIT_##name,
     RESPONSE_FLAG_MAP(X)
 #undef X
         FLAG_BIT_COUNT
 };
 enum response_flag {
-#define X(name, text) FLAG_##name = 1u << FLAG_BIT_##name,
+#define X(name, text, long_text) FLAG_##name = 1u << FLAG_BIT_##name,
     RESPONSE_FLAG_MAP(X)
 #undef X
 };
@@ -76,16 +76,21 @@ struct stream_info {
     uint64_t start_us, req_end_us, upstream_first_us, upstream_last_us, resp_first_us, end_us;
     uint64_t bytes_received, bytes_sent; /* bodies (TCP: all) */
     uint64_t upstream_rx_bytes, upstream_tx_bytes;
-    uint32_t flags;      /* FLAG_x */
-    unsigned status;     /* 0: never sent */
-    const char *details; /* response code details, or NULL */
+    uint64_t upstream_tx_first_us, upstream_tx_last_us; /* of the newest attempt */
+    uint64_t upstream_connection_id;
+    const struct conn_tls *upstream_tls; /* own reference */
+    const char *upstream_host_name;      /* of the endpoint; "" or NULL: none */
+    uint32_t flags;                      /* FLAG_x */
+    unsigned status;                     /* 0: never sent */
+    const char *details;                 /* response code details, or NULL */
     const char *termination_details;
     const char *upstream_failure; /* transport failure reason */
     struct addr upstream_remote, upstream_local;
     const char *upstream_cluster;
     struct str route_name;
     uint32_t attempts;
-    uint8_t http_minor; /* HTTP/1.minor; 20 for HTTP/2; 255: not HTTP */
+    uint8_t upstream_minor; /* as http_minor; 0: no upstream */
+    uint8_t http_minor;     /* HTTP/1.minor; 20 for HTTP/2; 255: not HTTP */
 };
 
 static inline const struct addr *stream_info_remote(const struct stream_info *info)
@@ -172,6 +177,7 @@ void stream_upstream_1xx(struct stream *s, unsigned status);
 void stream_request_read_disable(struct stream *s, bool disable);
 
 /* Access log fields. */
-void response_flags_format(uint32_t flags, struct sbuf *out); /* "UF,URX", "-" for none */
+void response_flags_format(uint32_t flags, struct sbuf *out);      /* "UF,URX", "-" for none */
+void response_flags_format_long(uint32_t flags, struct sbuf *out); /* "UpstreamConnectionFailure" */
 
 #endif

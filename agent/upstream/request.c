@@ -136,3 +136,13 @@ void upstream_request_trailers(struct upstream_request *r, const struct headers 
     if (r->client && !r->request_complete && !r->upgrade.p)
         r->client->codec->send_trailers(r, h);
 }
+
+const struct conn *upstream_request_conn(const struct upstream_request *r)
+{
+    return &r->client->conn;
+}
+
+uint8_t upstream_request_minor(const struct upstream_request *r)
+{
+    return r->client->codec == &h2_client_codec ? 20 : 11;
+}

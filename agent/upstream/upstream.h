@@ -134,6 +134,9 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
 void upstream_request_headers(struct upstream_request *r, const struct headers *h, bool end);
 void upstream_request_body(struct upstream_request *r, struct buf *data, bool end);
 void upstream_request_trailers(struct upstream_request *r, const struct headers *h);
+/* Its connection and the protocol there, as stream_info's upstream_minor; once ready. */
+const struct conn *upstream_request_conn(const struct upstream_request *r);
+uint8_t upstream_request_minor(const struct upstream_request *r);
 /* Stops or resumes reading of the response. */
 void upstream_request_read_disable(struct upstream_request *r, bool disable);
 /* Gives up (also frees what a finished one holds). Call exactly once at the end; the connection

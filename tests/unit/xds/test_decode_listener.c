@@ -181,8 +181,8 @@ static const struct {
     {"header size", HCM("stat_prefix: s, max_request_headers_kb: 8193, " ROUTES),
      AT_FILTER "typed_config.max_request_headers_kb: must be within 1 and 8192"},
     {"local reply in JSON",
-     HCM("stat_prefix: s, local_reply_config: {body_format: {json_format: {a: b}}}, " ROUTES),
-     AT_FILTER "typed_config.local_reply_config.body_format.json_format: not supported"},
+     HCM("stat_prefix: s, local_reply_config: {body_format: {formatters: [{name: x}]}}, " ROUTES),
+     AT_FILTER "typed_config.local_reply_config.body_format.formatters: not supported"},
     {"local reply for nobody",
      HCM("stat_prefix: s, local_reply_config: {mappers: [{status_code: 200}]}, " ROUTES),
      AT_FILTER "typed_config.local_reply_config.mappers[0].filter: required"},
@@ -311,7 +311,7 @@ static void test_listener(void **state)
     assert_non_null(l->default_chain);
     assert_int_equal(l->access_logs_n, 1);
     assert_string_equal(l->access_logs[0].path, "/dev/stdout");
-    assert_string_equal(l->access_logs[0].format, "%PROTOCOL%\n");
+    assert_string_equal(l->access_logs[0].format.text, "%PROTOCOL%\n");
     conf_object_unref(l);
 }
 
@@ -382,7 +382,7 @@ static void test_hcm(void **state)
     assert_int_equal(h->max_requests_per_connection, 6);
     assert_int_equal(h->access_logs_n, 1);
     assert_int_equal(h->access_logs[0].sink, CONF_LOG_STDOUT);
-    assert_null(h->access_logs[0].format);
+    assert_null(h->access_logs[0].format.text);
     assert_int_equal(h->filters_n, 7);
     for (size_t i = 0; i < 6; i++)
         assert_int_equal(h->filters[i].kind, CONF_HTTP_NOOP);
@@ -454,9 +454,9 @@ static void test_hash(void **state)
     }
 }
 
-static int refuse_format(const char *format, struct error *err)
+static int refuse_format(const struct conf_format *format, struct error *err)
 {
-    return error_set(err, ERR_INVALID, "bad %s", format);
+    return error_set(err, ERR_INVALID, "bad %s", format->text);
 }
 
 static void test_format_check(void **state)
