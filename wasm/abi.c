@@ -8,8 +8,9 @@
 static struct vm_host host;
 
 static const struct pwasm_funcs *const env_tables[] = {
-    &pwasm_funcs_headers, &pwasm_funcs_buffers, &pwasm_funcs_stream,  &pwasm_funcs_call,
-    &pwasm_funcs_root,    &pwasm_funcs_shared,  &pwasm_funcs_metrics, &pwasm_funcs_foreign,
+    &pwasm_funcs_headers, &pwasm_funcs_buffers, &pwasm_funcs_stream,
+    &pwasm_funcs_call,    &pwasm_funcs_root,    &pwasm_funcs_shared,
+    &pwasm_funcs_metrics, &pwasm_funcs_foreign, &pwasm_funcs_grpc,
 };
 
 static int32_t commit(void *unused, int32_t guest_ptr, int32_t out_ptr, int32_t out_len)

@@ -56,26 +56,30 @@ enum pwasm_stream { PWASM_REQUEST, PWASM_RESPONSE, PWASM_DOWNSTREAM, PWASM_UPSTR
 
 /* Functions of the module that the host calls, with their types; those of
  * proxy_on_request_headers and proxy_on_response_headers lack the last parameter in 0.1.0. */
-#define PWASM_EXPORT_MAP(X)                                                \
-    X(ON_CONTEXT_CREATE, "proxy_on_context_create", "ii:v")                \
-    X(ON_VM_START, "proxy_on_vm_start", "ii:i")                            \
-    X(ON_CONFIGURE, "proxy_on_configure", "ii:i")                          \
-    X(ON_TICK, "proxy_on_tick", "i:v")                                     \
-    X(ON_QUEUE_READY, "proxy_on_queue_ready", "ii:v")                      \
-    X(ON_NEW_CONNECTION, "proxy_on_new_connection", "i:i")                 \
-    X(ON_DOWNSTREAM_DATA, "proxy_on_downstream_data", "iii:i")             \
-    X(ON_UPSTREAM_DATA, "proxy_on_upstream_data", "iii:i")                 \
-    X(ON_DOWNSTREAM_CLOSE, "proxy_on_downstream_connection_close", "ii:v") \
-    X(ON_UPSTREAM_CLOSE, "proxy_on_upstream_connection_close", "ii:v")     \
-    X(ON_REQUEST_HEADERS, "proxy_on_request_headers", "iii:i")             \
-    X(ON_REQUEST_BODY, "proxy_on_request_body", "iii:i")                   \
-    X(ON_REQUEST_TRAILERS, "proxy_on_request_trailers", "ii:i")            \
-    X(ON_RESPONSE_HEADERS, "proxy_on_response_headers", "iii:i")           \
-    X(ON_RESPONSE_BODY, "proxy_on_response_body", "iii:i")                 \
-    X(ON_RESPONSE_TRAILERS, "proxy_on_response_trailers", "ii:i")          \
-    X(ON_HTTP_CALL_RESPONSE, "proxy_on_http_call_response", "iiiii:v")     \
-    X(ON_DONE, "proxy_on_done", "i:i")                                     \
-    X(ON_LOG, "proxy_on_log", "i:v")                                       \
+#define PWASM_EXPORT_MAP(X)                                                 \
+    X(ON_CONTEXT_CREATE, "proxy_on_context_create", "ii:v")                 \
+    X(ON_VM_START, "proxy_on_vm_start", "ii:i")                             \
+    X(ON_CONFIGURE, "proxy_on_configure", "ii:i")                           \
+    X(ON_TICK, "proxy_on_tick", "i:v")                                      \
+    X(ON_QUEUE_READY, "proxy_on_queue_ready", "ii:v")                       \
+    X(ON_NEW_CONNECTION, "proxy_on_new_connection", "i:i")                  \
+    X(ON_DOWNSTREAM_DATA, "proxy_on_downstream_data", "iii:i")              \
+    X(ON_UPSTREAM_DATA, "proxy_on_upstream_data", "iii:i")                  \
+    X(ON_DOWNSTREAM_CLOSE, "proxy_on_downstream_connection_close", "ii:v")  \
+    X(ON_UPSTREAM_CLOSE, "proxy_on_upstream_connection_close", "ii:v")      \
+    X(ON_REQUEST_HEADERS, "proxy_on_request_headers", "iii:i")              \
+    X(ON_REQUEST_BODY, "proxy_on_request_body", "iii:i")                    \
+    X(ON_REQUEST_TRAILERS, "proxy_on_request_trailers", "ii:i")             \
+    X(ON_RESPONSE_HEADERS, "proxy_on_response_headers", "iii:i")            \
+    X(ON_RESPONSE_BODY, "proxy_on_response_body", "iii:i")                  \
+    X(ON_RESPONSE_TRAILERS, "proxy_on_response_trailers", "ii:i")           \
+    X(ON_HTTP_CALL_RESPONSE, "proxy_on_http_call_response", "iiiii:v")      \
+    X(ON_GRPC_INITIAL, "proxy_on_grpc_receive_initial_metadata", "iii:v")   \
+    X(ON_GRPC_RECEIVE, "proxy_on_grpc_receive", "iii:v")                    \
+    X(ON_GRPC_TRAILING, "proxy_on_grpc_receive_trailing_metadata", "iii:v") \
+    X(ON_GRPC_CLOSE, "proxy_on_grpc_close", "iii:v")                        \
+    X(ON_DONE, "proxy_on_done", "i:i")                                      \
+    X(ON_LOG, "proxy_on_log", "i:v")                                        \
     X(ON_DELETE, "proxy_on_delete", "i:v")
 
 enum pwasm_export {
@@ -88,7 +92,7 @@ enum pwasm_export {
 /* Limits on what guests make the host keep. */
 enum {
     PWASM_CONTEXTS_MAX = 100000,
-    PWASM_CALLOUTS_MAX = 1000,
+    PWASM_CALLOUTS_MAX = 1000, /* HTTP and gRPC */
     PWASM_METRICS_MAX = 2000,
     PWASM_LOG_LINES_MAX = 1000, /* per second */
     PWASM_PAIRS_MAX = 1024,
@@ -120,7 +124,7 @@ struct pwasm_funcs {
 };
 
 extern const struct pwasm_funcs pwasm_funcs_headers, pwasm_funcs_buffers, pwasm_funcs_stream,
-    pwasm_funcs_call, pwasm_funcs_root, pwasm_funcs_shared, pwasm_funcs_metrics,
+    pwasm_funcs_call, pwasm_funcs_grpc, pwasm_funcs_root, pwasm_funcs_shared, pwasm_funcs_metrics,
     pwasm_funcs_foreign, pwasm_funcs_wasi;
 
 #endif

@@ -67,6 +67,15 @@ struct pwasm_http_call {
     uint32_t timeout_ms; /* 0: none */
 };
 
+struct pwasm_grpc;
+
+struct pwasm_grpc_call {
+    struct str cluster, service, method;
+    struct str authority; /* n 0: the cluster's name */
+    const struct headers *metadata;
+    uint32_t timeout_ms; /* 0: none */
+};
+
 /* What plugins may do to their surroundings; handed down by filters/wasm.c. */
 struct pwasm_host_ops {
     /* PWASM_OK: pwasm_http_call_done follows, from the loop. BAD_ARGUMENT: no such cluster.
@@ -75,12 +84,23 @@ struct pwasm_host_ops {
                                    struct pwasm_callout *callout, void **handle_r);
     void (*http_cancel)(void *handle);
     bool (*has_cluster)(struct pwasm_worker *w, struct str name);
+    /* PWASM_OK: the functions pwasm_grpc_x follow, from the loop; pwasm_grpc_closed is the last. */
+    enum pwasm_status (*grpc_open)(struct pwasm_worker *w, const struct pwasm_grpc_call *call,
+                                   struct pwasm_grpc *grpc, void **handle_r);
+    bool (*grpc_send)(void *handle, struct str message, bool end); /* false: too much, or ended */
+    void (*grpc_end)(void *handle);
+    void (*grpc_cancel)(void *handle);
 };
 
 void pwasm_worker_set_host_ops(struct pwasm_worker *w, const struct pwasm_host_ops *ops);
 /* headers->n == 0: the exchange failed. */
 void pwasm_http_call_done(struct pwasm_callout *callout, const struct headers *headers,
                           struct str body, const struct headers *trailers);
+
+void pwasm_grpc_initial(struct pwasm_grpc *grpc, const struct headers *metadata);
+void pwasm_grpc_message(struct pwasm_grpc *grpc, struct str message);
+void pwasm_grpc_trailing(struct pwasm_grpc *grpc, const struct headers *metadata);
+void pwasm_grpc_closed(struct pwasm_grpc *grpc, unsigned status, const char *message);
 
 /* The slot of that name, made when it is not there; its plugin may come later. */
 struct pwasm_slot *pwasm_slot_get(struct pwasm_worker *w, const char *name);

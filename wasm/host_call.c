@@ -1,14 +1,11 @@
-/* Host functions for calls to other services. They belong to the root context, whoever asked; the
- * transport is filters/wasm.c's (pwasm_host_ops). Calls made while the plugin starts are kept
+/* Host functions for HTTP calls to other services. They belong to the root context, whoever asked;
+ * the transport is filters/wasm.c's (pwasm_host_ops). Calls made while the plugin starts are kept
  * until it stands on its worker. */
 #include "base/mem.h"
-#include "conf/plugin.h"
 #include "wasm/pairs.h"
 #include "wasm/plugin_private.h"
-#include "wasm/protowire.h"
 
-/* Ids tell what they stand for by their low bits: 0 HTTP call, 1 gRPC call, 2 gRPC stream. */
-enum { ID_STEP = 4, ID_KIND = 3, ID_GRPC_STREAM = 2, GRPC_UNKNOWN_STATUS = 11 };
+enum { ID_STEP = 4, GRPC_UNKNOWN_STATUS = 11 }; /* see host_grpc.c for ids */
 
 struct pwasm_callout {
     struct list node;
@@ -153,82 +150,7 @@ static int32_t proxy_http_call(void *unused, int32_t cluster, int32_t cluster_n,
     return PWASM_OK;
 }
 
-/* ---- gRPC: the proxy speaks HTTP/1.1 to its upstreams, so a call cannot be opened ---- */
-
-/* A serialized GrpcService (envoy_grpc.cluster_name), else the name of a cluster. */
-static struct str grpc_target(struct str service)
-{
-    struct str envoy_grpc, cluster;
-    if (protowire_find(service, 1, &envoy_grpc) && protowire_find(envoy_grpc, 1, &cluster))
-        return cluster;
-    return service;
-}
-
-static int32_t open_grpc(struct pwasm_vm *vm, int32_t service, int32_t service_n)
-{
-    struct str s;
-    if (!guest_str(service, service_n, &s))
-        return PWASM_INVALID_MEMORY;
-    struct pwasm_worker *w = vm->worker;
-    if (w && w->host && !w->host->has_cluster(w, grpc_target(s)))
-        return PWASM_PARSE_FAILURE;
-    log_debug(LOG_WASM, "Plugin %s: gRPC calls of plugins need HTTP/2 upstreams", vm->conf->name);
-    return PWASM_INTERNAL_FAILURE;
-}
-
-static int32_t proxy_grpc_call(void *unused, int32_t grpc, int32_t grpc_n, int32_t service,
-                               int32_t service_n, int32_t method, int32_t method_n, int32_t md,
-                               int32_t md_n, int32_t message, int32_t message_n, int32_t timeout_ms,
-                               int32_t out_id)
-{
-    (void)unused;
-    HOST_ENTER(vm, grpc, grpc_n, service, service_n, method, method_n, md, md_n, message, message_n,
-               timeout_ms, out_id);
-    return open_grpc(vm, grpc, grpc_n);
-}
-
-static int32_t proxy_grpc_stream(void *unused, int32_t grpc, int32_t grpc_n, int32_t service,
-                                 int32_t service_n, int32_t method, int32_t method_n, int32_t md,
-                                 int32_t md_n, int32_t out_id)
-{
-    (void)unused;
-    HOST_ENTER(vm, grpc, grpc_n, service, service_n, method, method_n, md, md_n, out_id);
-    return open_grpc(vm, grpc, grpc_n);
-}
-
-/* No gRPC call was ever opened, so each id is unknown, or of the wrong kind. */
-static int32_t proxy_grpc_send(void *unused, int32_t id, int32_t ptr, int32_t n, int32_t end)
-{
-    (void)unused;
-    HOST_ENTER(vm, id, ptr, n, end);
-    return (id & ID_KIND) == ID_GRPC_STREAM ? PWASM_NOT_FOUND : PWASM_BAD_ARGUMENT;
-}
-
-static int32_t unknown_grpc(int32_t id)
-{
-    return (id & ID_KIND) == 0 || (id & ID_KIND) == ID_KIND ? PWASM_BAD_ARGUMENT : PWASM_NOT_FOUND;
-}
-
-static int32_t proxy_grpc_cancel(void *unused, int32_t id)
-{
-    (void)unused;
-    HOST_ENTER(vm, id);
-    return unknown_grpc(id);
-}
-
-static int32_t proxy_grpc_close(void *unused, int32_t id)
-{
-    (void)unused;
-    HOST_ENTER(vm, id);
-    return unknown_grpc(id);
-}
-
 static const struct pwasm_func funcs[] = {
     {"proxy_http_call", "iiiiiiiiii:i", (void *)proxy_http_call, PWASM_PLAIN},
-    {"proxy_grpc_call", "iiiiiiiiiiii:i", (void *)proxy_grpc_call, PWASM_PLAIN},
-    {"proxy_grpc_stream", "iiiiiiiii:i", (void *)proxy_grpc_stream, PWASM_PLAIN},
-    {"proxy_grpc_send", "iiii:i", (void *)proxy_grpc_send, PWASM_PLAIN},
-    {"proxy_grpc_cancel", "i:i", (void *)proxy_grpc_cancel, PWASM_PLAIN},
-    {"proxy_grpc_close", "i:i", (void *)proxy_grpc_close, PWASM_PLAIN},
 };
 const struct pwasm_funcs pwasm_funcs_call = {funcs, ARRAY_LEN(funcs)};

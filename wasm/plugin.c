@@ -196,6 +196,7 @@ static struct pwasm_vm *create(struct conf_plugin *conf)
     vm->serial = __atomic_add_fetch(&last_serial, 1, __ATOMIC_RELAXED);
     vm->actions_end = &vm->actions;
     list_init(&vm->callouts);
+    list_init(&vm->grpcs);
     list_init(&vm->node);
     pwasm_contexts_init(vm);
     vm->log_prefix = join_prefix(conf->name, conf->root_id, conf->vm_id);
@@ -234,6 +235,7 @@ void pwasm_vm_destroy(struct pwasm_vm **vm_at)
         return;
     *vm_at = NULL;
     pwasm_callouts_cancel(vm);
+    pwasm_grpcs_cancel(vm);
     pwasm_actions_drop(vm, NULL);
     if (vm->vm) {
         vm_destroy(&vm->vm);
@@ -244,6 +246,7 @@ void pwasm_vm_destroy(struct pwasm_vm **vm_at)
     metrics_release(vm->metrics, vm->metrics_n);
     pwasm_contexts_fini(vm);
     mem_free(vm->out.p);
+    mem_free(vm->grpc_status_text);
     hash_fini(&vm->declared);
     mem_free(vm->queues);
     sbuf_fini(&vm->stdio[0]);

@@ -53,8 +53,10 @@ struct pwasm_vm {
     const struct headers *call_maps[PWASM_MAP_COUNT];
     struct str call_buffers[PWASM_BUFFER_COUNT];
     struct pwasm_action *actions, **actions_end;
-    struct list callouts;
-    uint32_t callouts_n, last_callout;
+    struct list callouts, grpcs;
+    uint32_t callouts_n; /* of both */
+    uint32_t last_callout, last_grpc_call, last_grpc_stream;
+    char *grpc_status_text;
     int32_t last_status; /* proxy_get_status */
     const char *last_status_text;
     struct pwasm_metric **metrics;
@@ -147,6 +149,9 @@ struct pwasm_vm *pwasm_worker_find(struct pwasm_worker *w, uint64_t serial);
 /* ---- callouts, in host_call.c ---- */
 void pwasm_callouts_start_queued(struct pwasm_vm *vm);
 void pwasm_callouts_cancel(struct pwasm_vm *vm);
+/* ---- in host_grpc.c ---- */
+void pwasm_grpcs_start_queued(struct pwasm_vm *vm);
+void pwasm_grpcs_cancel(struct pwasm_vm *vm);
 
 /* ---- log of the guest, in host_root.c ---- */
 void pwasm_guest_log(struct pwasm_vm *vm, enum log_level level, struct str text);

@@ -58,13 +58,19 @@ void *pwasm_worker_env(const struct pwasm_worker *w)
     return w->env;
 }
 
+static void start_queued(struct pwasm_vm *vm)
+{
+    pwasm_callouts_start_queued(vm);
+    pwasm_grpcs_start_queued(vm);
+}
+
 void pwasm_worker_set_host_ops(struct pwasm_worker *w, const struct pwasm_host_ops *ops)
 {
     bool is_first = !w->host;
     w->host = ops;
     if (is_first)
         list_for_each_safe (it, tmp, &w->vms)
-            pwasm_callouts_start_queued(container_of(it, struct pwasm_vm, node));
+            start_queued(container_of(it, struct pwasm_vm, node));
 }
 
 struct pwasm_vm *pwasm_worker_find(struct pwasm_worker *w, uint64_t serial)
@@ -86,6 +92,7 @@ static void give_back(struct pwasm_vm *vm)
     loop_timer_stop(&vm->tick);
     loop_timer_stop(&vm->done_timer);
     pwasm_callouts_cancel(vm);
+    pwasm_grpcs_cancel(vm);
     pwasm_actions_drop(vm, NULL);
     shared_vm_forget_consumer(vm->serial);
     list_del(&vm->node);
@@ -297,7 +304,7 @@ static void install(struct pwasm_slot *slot, struct pwasm_vm *vm)
     slot->vm = vm;
     if (vm->tick_ms)
         loop_timer_start(&vm->tick, vm->tick_ms);
-    pwasm_callouts_start_queued(vm);
+    start_queued(vm);
     for (size_t i = 0; i < vm->queues_n; i++)
         shared_queue_consume(vm->queues[i], vm->serial, w);
 }

@@ -1,8 +1,10 @@
-/* The worker's side of plugins: HTTP calls to clusters, and what both Wasm filters share. */
+/* The worker's side of plugins: HTTP and gRPC calls to clusters, and what both Wasm filters share.
+ */
 #include "base/mem.h"
 #include "filters/wasm_private.h"
 #include "http/hold.h"
 #include "upstream/callout.h"
+#include "upstream/grpc_callout.h"
 #include "upstream/upstream.h"
 
 struct call {
@@ -54,7 +56,87 @@ static bool has_cluster(struct pwasm_worker *w, struct str name)
     return env->current && snapshot_cluster(env->current->snapshot, name);
 }
 
-static const struct pwasm_host_ops host_ops = {http_call, http_cancel, has_cluster};
+/* ---- gRPC ---- */
+
+struct grpc {
+    struct grpc_callout *stream;
+    struct pwasm_grpc *owner;
+};
+
+static void on_initial(void *arg, const struct headers *metadata)
+{
+    pwasm_grpc_initial(((struct grpc *)arg)->owner, metadata);
+}
+
+static void on_message(void *arg, struct str message)
+{
+    pwasm_grpc_message(((struct grpc *)arg)->owner, message);
+}
+
+static void on_trailing(void *arg, const struct headers *metadata)
+{
+    pwasm_grpc_trailing(((struct grpc *)arg)->owner, metadata);
+}
+
+static void on_close(void *arg, unsigned status, const char *message)
+{
+    struct pwasm_grpc *owner = ((struct grpc *)arg)->owner;
+    mem_free(arg);
+    pwasm_grpc_closed(owner, status, message);
+}
+
+static const struct grpc_callout_ops grpc_ops = {on_initial, on_message, on_trailing, on_close};
+
+static enum pwasm_status grpc_open(struct pwasm_worker *w, const struct pwasm_grpc_call *c,
+                                   struct pwasm_grpc *owner, void **handle_r)
+{
+    struct filter_env *env = pwasm_worker_env(w);
+    if (!env->current)
+        return PWASM_PARSE_FAILURE;
+    struct grpc *g = MEM_NEW(struct grpc);
+    struct grpc_callout_request rq = {.cluster = c->cluster,
+                                      .service = c->service,
+                                      .method = c->method,
+                                      .authority = c->authority,
+                                      .metadata = c->metadata,
+                                      .timeout_ms = c->timeout_ms};
+    g->owner = owner;
+    int rc =
+        grpc_callout_start(env->upstreams, env->current->snapshot, &rq, &grpc_ops, g, &g->stream);
+    if (rc) {
+        mem_free(g);
+        return rc == -ERR_CLOSED ? PWASM_INTERNAL_FAILURE : PWASM_PARSE_FAILURE;
+    }
+    *handle_r = g;
+    return PWASM_OK;
+}
+
+static bool grpc_send(void *handle, struct str message, bool end)
+{
+    return grpc_callout_send(((struct grpc *)handle)->stream, message, end);
+}
+
+static void grpc_end(void *handle)
+{
+    grpc_callout_end(((struct grpc *)handle)->stream);
+}
+
+static void grpc_cancel(void *handle)
+{
+    struct grpc *g = handle;
+    grpc_callout_cancel(&g->stream);
+    mem_free(g);
+}
+
+static const struct pwasm_host_ops host_ops = {
+    .http_call = http_call,
+    .http_cancel = http_cancel,
+    .has_cluster = has_cluster,
+    .grpc_open = grpc_open,
+    .grpc_send = grpc_send,
+    .grpc_end = grpc_end,
+    .grpc_cancel = grpc_cancel,
+};
 
 struct pwasm_slot *wasm_slot(struct filter_env *env, const char *name)
 {

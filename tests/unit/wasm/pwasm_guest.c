@@ -33,6 +33,16 @@ HOST(proxy_set_property) int proxy_set_property(const char *, int, const char *,
 HOST(proxy_http_call)
 int proxy_http_call(const char *, int, const char *, int, const char *, int, const char *, int, int,
                     int *);
+HOST(proxy_grpc_call)
+int proxy_grpc_call(const char *, int, const char *, int, const char *, int, const char *, int,
+                    const char *, int, int, int *);
+HOST(proxy_grpc_stream)
+int proxy_grpc_stream(const char *, int, const char *, int, const char *, int, const char *, int,
+                      int *);
+HOST(proxy_grpc_send) int proxy_grpc_send(int, const char *, int, int);
+HOST(proxy_grpc_cancel) int proxy_grpc_cancel(int);
+HOST(proxy_grpc_close) int proxy_grpc_close(int);
+HOST(proxy_get_status) int proxy_get_status(int *, char **, int *);
 HOST(proxy_set_tick_period_milliseconds) int proxy_set_tick_period_milliseconds(int);
 HOST(proxy_set_effective_context) int proxy_set_effective_context(int);
 HOST(proxy_done) int proxy_done(void);
@@ -272,6 +282,43 @@ static int shared_op(const struct args *a)
     return 1;
 }
 
+/* Of service t.T, to the cluster or serialized GrpcService "proto" stands for. */
+static int grpc_op(const struct args *a)
+{
+    static int id;
+    static const char proto[] = "\x0a\x0a\x0a\x02up\x12\x04"
+                                "auth"
+                                "\x2a\x08\x0a\x03x-i\x12\x01"
+                                "7";
+    char pairs[1024], *p = 0;
+    const char *target = strcmp(text(a, 2), "proto") ? text(a, 2) : proto;
+    int n = make_pairs("x-md=1", pairs), code = 0, m = 0;
+    int target_n = target == proto ? (int)sizeof(proto) - 1 : len(a, 2);
+    if (is(a, "gcall"))
+        note_number("gcall",
+                    proxy_grpc_call(target, target_n, "t.T", 3, text(a, 3), len(a, 3), pairs, n,
+                                    text(a, 4), len(a, 4), num(a, 5), &id),
+                    id);
+    else if (is(a, "gstream"))
+        note_number(
+            "gstream",
+            proxy_grpc_stream(target, target_n, "t.T", 3, text(a, 3), len(a, 3), pairs, n, &id),
+            id);
+    else if (is(a, "gsend"))
+        note("gsend", proxy_grpc_send(id, text(a, 2), len(a, 2), num(a, 3)), 0, 0);
+    else if (is(a, "gcancel"))
+        note("gcancel", proxy_grpc_cancel(a->n > 2 ? num(a, 2) : id), 0, 0);
+    else if (is(a, "gclose"))
+        note("gclose", proxy_grpc_close(a->n > 2 ? num(a, 2) : id), 0, 0);
+    else if (is(a, "status")) {
+        int st = proxy_get_status(&code, &p, &m);
+        note_number("status", st, code);
+        note("text", st, p, m);
+    } else
+        return 0;
+    return 1;
+}
+
 static void run_op(const struct args *a)
 {
     if (is(a, "ret"))
@@ -297,7 +344,7 @@ static void run_op(const struct args *a)
     else if (is(a, "getenv"))
         note("getenv", 0, getenv(text(a, 2)) ? getenv(text(a, 2)) : "-",
              getenv(text(a, 2)) ? (int)strlen(getenv(text(a, 2))) : 1);
-    else if (!header_op(a) && !buffer_op(a) && !stream_op(a) && !shared_op(a))
+    else if (!header_op(a) && !buffer_op(a) && !stream_op(a) && !shared_op(a) && !grpc_op(a))
         note("unknown", 0, a->v[1], (int)strlen(a->v[1]));
 }
 
@@ -355,6 +402,28 @@ EXPORT(proxy_on_http_call_response) void on_call(int root, int id, int headers, 
     char text[64];
     note("on_call", 0, text, snprintf(text, sizeof(text), "%d,%d,%d,%d", id, headers, body, tr));
     run("on_call", 0);
+}
+static void note_grpc(const char *op, int id, int n)
+{
+    char text[64];
+    note(op, 0, text, snprintf(text, sizeof(text), "%d,%d", id, n));
+    run(op, 0);
+}
+EXPORT(proxy_on_grpc_receive_initial_metadata) void on_grpc_initial(int root, int id, int n)
+{
+    note_grpc("on_ginit", id, n);
+}
+EXPORT(proxy_on_grpc_receive) void on_grpc_receive(int root, int id, int n)
+{
+    note_grpc("on_grecv", id, n);
+}
+EXPORT(proxy_on_grpc_receive_trailing_metadata) void on_grpc_trailing(int root, int id, int n)
+{
+    note_grpc("on_gtrail", id, n);
+}
+EXPORT(proxy_on_grpc_close) void on_grpc_close(int root, int id, int status)
+{
+    note_grpc("on_gclose", id, status);
 }
 EXPORT(proxy_on_new_connection) int on_new(int id)
 {

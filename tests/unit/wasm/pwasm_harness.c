@@ -1,5 +1,6 @@
 #include "pwasm_harness.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -84,13 +85,53 @@ static void http_cancel(void *handle)
     harness_cancelled++;
 }
 
+struct pwasm_grpc *harness_grpc;
+char harness_grpc_sent[512];
+
+static void write_down(const char *fmt, ...)
+{
+    size_t n = strlen(harness_grpc_sent);
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(harness_grpc_sent + n, sizeof(harness_grpc_sent) - n, fmt, args);
+    va_end(args);
+}
+
+static enum pwasm_status grpc_open(struct pwasm_worker *w, const struct pwasm_grpc_call *call,
+                                   struct pwasm_grpc *grpc, void **handle_r)
+{
+    (void)w;
+    harness_grpc_sent[0] = 0;
+    write_down("%.*s %.*s/%.*s %.*s", STR_ARG(call->cluster), STR_ARG(call->service),
+               STR_ARG(call->method), STR_ARG(call->authority));
+    for (size_t i = 0; i < call->metadata->n; i++)
+        write_down(" %.*s=%.*s", STR_ARG(header_name(call->metadata, &call->metadata->v[i])),
+                   STR_ARG(header_value(call->metadata, &call->metadata->v[i])));
+    *handle_r = harness_grpc = grpc;
+    return harness_call_answer;
+}
+
+static bool grpc_send(void *handle, struct str message, bool end)
+{
+    (void)handle;
+    write_down(" '%.*s'%s", STR_ARG(message), end ? " end" : "");
+    return !str_is(message, "toomuch");
+}
+
+static void grpc_end(void *handle)
+{
+    (void)handle;
+    write_down(" end");
+}
+
 static bool has_cluster(struct pwasm_worker *w, struct str name)
 {
     (void)w;
     return str_is(name, "up");
 }
 
-static const struct pwasm_host_ops host_ops = {http_call, http_cancel, has_cluster};
+static const struct pwasm_host_ops host_ops = {http_call, http_cancel, has_cluster, grpc_open,
+                                               grpc_send, grpc_end,    http_cancel};
 
 void harness_open(void)
 {

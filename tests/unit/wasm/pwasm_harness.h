@@ -40,6 +40,10 @@ extern char harness_failure[1024];
 extern enum pwasm_status harness_call_answer;
 extern struct pwasm_callout *harness_callout;
 extern unsigned harness_cancelled;
+/* grpc_open of the host ops: the last one it took, and what was sent on it ("CLUSTER SERVICE/METHOD
+ * NAME=VALUE...: MESSAGE, MESSAGE end"). */
+extern struct pwasm_grpc *harness_grpc;
+extern char harness_grpc_sent[512];
 
 struct conf_plugin *harness_conf(const struct plugin_want *want);
 /* Starts a VM; error text in harness_failure and NULL when it fails. */

@@ -131,6 +131,18 @@ static const struct {
      "1000\nreq call none :method=GET,:path=/,:authority=a 1\nreq call up "
      ":method=GET,:path=/,:authority=a -1",
      PWASM_ON_REQUEST_HEADERS, 0, "call=0:4;call=2;call=2;call=2;", ""},
+    {"grpc call",
+     "req gcall up Go hi 1000\nreq gcall none Go hi 1\nreq gcall up Go hi -1\nreq gcall up a/b hi "
+     "1\nreq gclose 5\nreq gclose 5\nreq gcancel 4\nreq gclose 8\nreq gcall proto Go",
+     PWASM_ON_REQUEST_HEADERS, 0,
+     "gcall=0:5;gcall=4;gcall=2;gcall=2;gclose=0;gclose=1;gcancel=2;gclose=2;gcall=0:9;", ""},
+    {"grpc stream",
+     "req gstream up Go\nreq gsend one\nreq gsend toomuch\nreq gsend two 1\nreq gclose\nreq "
+     "gcancel\nreq gcancel\nreq gsend x\nreq gstream up Go",
+     PWASM_ON_REQUEST_HEADERS, 0,
+     "gstream=0:6;gsend=0;gsend=10;gsend=0;gclose=0;gcancel=0;gcancel=1;gsend=1;gstream=0:10;", ""},
+    {"grpc send on a call", "req gcall up Go hi\nreq gsend x", PWASM_ON_REQUEST_HEADERS, 0,
+     "gcall=0:5;gsend=2;", ""},
     {"new connection", "new ret 1", PWASM_ON_NEW_CONNECTION, 1, "", ""},
     {"downstream data", "down buf 2 0 99\ndown setbuf 2 0 99 bye\ndown cont 2\ndown ret 1",
      PWASM_ON_DOWNSTREAM_DATA, 1, "buf=0:hello world;setbuf=0;cont=0;", "go_on(2);"},

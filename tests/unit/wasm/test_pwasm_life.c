@@ -254,6 +254,78 @@ static void answer_call(const char *status)
 
 #define CALL "call up :method=GET,:path=/,:authority=a 1000\n"
 
+static void test_grpc_call_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *message, *text;
+        unsigned status;
+        const char *out;
+    } rows[] = {
+        {"pong", "", 0, "on_grecv=0:5,4;buf=0:pong;status=0:0;text=0;"},
+        {"", "", 0, "on_grecv=0:5,0;buf=0;status=0:0;text=0;"},
+        {NULL, "no such thing", 5, "on_gclose=0:5,5;status=0:5;text=0:no such thing;"},
+        {"pong", "late", 4, "on_gclose=0:5,4;status=0:4;text=0:late;"},
+        {NULL, "", 0, "on_gclose=0:5,13;status=0:13;text=0;"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct plugin_want want = {.config =
+                                       "req gcall proto Go hi 1000\non_grecv buf 5 0 99\non_grecv "
+                                       "status\non_gclose status"};
+        struct headers none = {0};
+        struct fake_stream f;
+        harness_install(&want);
+        fake_enter(&f);
+        fake_call(&f, PWASM_ON_REQUEST_HEADERS);
+        assert_string_equal(harness_grpc_sent, "up t.T/Go auth x-i=7 x-md=1 'hi' end");
+        harness_out();
+        pwasm_grpc_initial(harness_grpc, &none);
+        if (rows[i].message)
+            pwasm_grpc_message(harness_grpc, str_of(rows[i].message));
+        pwasm_grpc_trailing(harness_grpc, &none);
+        pwasm_grpc_closed(harness_grpc, rows[i].status, rows[i].text);
+        assert_string_equal(harness_out(), rows[i].out);
+        fake_close(&f, true);
+        fake_fini(&f);
+    }
+}
+
+/* A stream that begins while the plugin starts: it is opened with what was said until then. */
+static void test_grpc_stream(void **state)
+{
+    (void)state;
+    struct plugin_want want = {
+        .config = "configure gstream up Go\nconfigure gsend one\nconfigure gsend two\n"
+                  "on_ginit get 4 x-head\non_grecv buf 5 0 99\non_grecv gsend more\n"
+                  "on_gtrail get 5 x-tail\non_gtrail gclose\non_gclose gsend late"};
+    struct headers h = {0};
+    harness_install(&want);
+    assert_string_equal(harness_grpc_sent, "up t.T/Go  x-md=1 'one' 'two'");
+    harness_out();
+    headers_add(&h, STR("x-head"), STR("1"));
+    pwasm_grpc_initial(harness_grpc, &h);
+    pwasm_grpc_message(harness_grpc, STR("news"));
+    headers_clear(&h);
+    headers_add(&h, STR("x-tail"), STR("2"));
+    pwasm_grpc_trailing(harness_grpc, &h);
+    pwasm_grpc_closed(harness_grpc, 0, "");
+    assert_string_equal(harness_out(),
+                        "on_ginit=0:6,1;get=0:1;on_grecv=0:6,4;buf=0:news;gsend=0;on_gtrail=0:6,1;"
+                        "get=0:2;gclose=0;on_gclose=0:6,0;gsend=1;");
+    assert_string_equal(harness_grpc_sent, "up t.T/Go  x-md=1 'one' 'two' 'more' end");
+    headers_fini(&h);
+}
+
+static void test_grpc_of_a_plugin_that_ends(void **state)
+{
+    (void)state;
+    struct plugin_want want = {.config = "configure gstream up Go"}, next = {0};
+    harness_install(&want);
+    harness_install(&next);
+    harness_run(5);
+    assert_int_equal(harness_cancelled, 1);
+}
+
 static void test_call_answers(void **state)
 {
     (void)state;
@@ -476,6 +548,9 @@ int main(int argc, char **argv)
         T(ticks),
         T(tick_that_traps),
         T(call_answers),
+        T(grpc_call_answers),
+        T(grpc_stream),
+        T(grpc_of_a_plugin_that_ends),
         T(call_after_stream),
         T(call_at_start),
         T(queue_tells_its_consumer),
