@@ -99,9 +99,9 @@ int decode_cluster_http(struct decode *d, const cluster_msg *m, struct conf_clus
 
 int decode_check_alpn(const struct conf_cluster *c, struct error *err)
 {
-    bool has_plain = !c->transport.tls;
+    bool has_plain = !c->transport.tls || c->transport.tls->is_plain;
     for (size_t i = 0; i < c->transport_matches_n; i++)
-        has_plain |= !c->transport_matches[i].tls;
+        has_plain |= !c->transport_matches[i].tls || c->transport_matches[i].tls->is_plain;
     return c->http == CONF_UPSTREAM_BY_ALPN && has_plain
                ? error_set(err, ERR_INVALID,
                            "ALPN configured for cluster %s which has a non-ALPN transport socket",

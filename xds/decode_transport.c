@@ -1,9 +1,85 @@
 /* Transport sockets of filter chains and clusters: plain TCP or TLS, and which of a cluster's is
  * for which host. */
+#include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb-c.h"
+#include "net/proxy_protocol.h"
 #include "xds/decode_private.h"
 
+typedef Envoy__Extensions__TransportSockets__ProxyProtocol__V3__ProxyProtocolUpstreamTransport
+    proxy_out_msg;
+
+#define VERSION(x) ENVOY__CONFIG__CORE__V3__PROXY_PROTOCOL_CONFIG__VERSION__##x
 #define SOCKETS "envoy.extensions.transport_sockets."
 #define MATCH_KEY "envoy.transport_socket_match"
+
+static int add_tlvs(struct decode *d, const Envoy__Config__Core__V3__ProxyProtocolConfig *m,
+                    struct conf_proxy_out *out, struct error *err)
+{
+    struct sbuf tlvs = {0};
+    int rc = 0;
+    for (size_t i = 0; i < m->n_added_tlvs && !rc; i++) {
+        const Envoy__Config__Core__V3__TlvEntry *t = m->added_tlvs[i];
+        if (t->type > UINT8_MAX)
+            rc = error_set(err, ERR_INVALID, "added_tlvs[%zu].type: must be below 256", i);
+        else if (!t->value.len)
+            rc = error_set(err, ERR_INVALID, "added_tlvs[%zu].value: must not be empty", i);
+        else if (!proxy_protocol_add_tlv(&tlvs, (uint8_t)t->type,
+                                         (struct str){(char *)t->value.data, t->value.len}))
+            rc = error_set(err, ERR_LIMIT, "added_tlvs: too long");
+    }
+    out->added = (struct str){arena_strndup(d->out, tlvs.n ? tlvs.p : "", tlvs.n), tlvs.n};
+    sbuf_fini(&tlvs);
+    return rc;
+}
+
+static int decode_proxy_out(struct decode *d, const proxy_out_msg *m, struct conf_proxy_out *out,
+                            struct error *err)
+{
+    out->version = 1;
+    if (!m->config)
+        return 0;
+    if (m->config->version != VERSION(V1) && m->config->version != VERSION(V2))
+        return error_set(err, ERR_INVALID, "config.version: unknown value %d",
+                         (int)m->config->version);
+    out->version = m->config->version == VERSION(V2) ? 2 : 1;
+    int rc = decode_pass_tlvs(m->config->pass_through_tlvs, out->passes, err);
+    if (!rc)
+        rc = add_tlvs(d, m->config, out, err);
+    return rc ? error_prefix(err, "config.") : 0;
+}
+
+static int decode_socket(struct decode *d, const Envoy__Config__Core__V3__TransportSocket *t,
+                         bool is_server, struct conf_tls **tls_r, struct error *err);
+
+/* The header goes before what is inside, plain or TLS. */
+static int decode_wrapped(struct decode *d, const Google__Protobuf__Any *any,
+                          struct conf_tls **tls_r, struct error *err)
+{
+    ProtobufCMessage *msg;
+    if (decode_any(d, any, &msg, err))
+        return -ERR_INVALID;
+    const proxy_out_msg *m = (const proxy_out_msg *)msg;
+    if (!m->transport_socket)
+        return error_set(err, ERR_INVALID, "typed_config.transport_socket: required");
+    int rc = decode_socket(d, m->transport_socket, false, tls_r, err);
+    if (!rc && *tls_r && (*tls_r)->proxy_out)
+        rc = error_set(err, ERR_INVALID, "transport_socket: a header within a header");
+    if (rc)
+        return error_prefix(err, "typed_config.");
+    if (!*tls_r) {
+        *tls_r = conf_tls_create(false);
+        (*tls_r)->is_plain = true;
+    }
+    struct conf_tls *tls = *tls_r;
+    struct arena *saved = d->out;
+    struct conf_proxy_out *out;
+    d->out = &tls->object.arena;
+    out = DECODE_NEW(d, struct conf_proxy_out);
+    tls->proxy_out = out;
+    rc = decode_proxy_out(d, m, out, err);
+    tls->object.hash = hash_xx64(any->value.data, any->value.len, tls->object.hash + 1);
+    d->out = saved;
+    return rc ? error_prefix(err, "typed_config.") : 0;
+}
 
 static int decode_socket(struct decode *d, const Envoy__Config__Core__V3__TransportSocket *t,
                          bool is_server, struct conf_tls **tls_r, struct error *err)
@@ -14,6 +90,10 @@ static int decode_socket(struct decode *d, const Envoy__Config__Core__V3__Transp
     struct str type = pb_any_type(t->typed_config);
     if (str_is(type, SOCKETS "raw_buffer.v3.RawBuffer"))
         return 0;
+    if (!is_server && str_is(type, SOCKETS "proxy_protocol.v3.ProxyProtocolUpstreamTransport"))
+        return decode_wrapped(d, t->typed_config, tls_r, err)
+                   ? error_prefix(err, "transport_socket.")
+                   : 0;
     if (!str_is(type, is_server ? SOCKETS "tls.v3.DownstreamTlsContext"
                                 : SOCKETS "tls.v3.UpstreamTlsContext"))
         return error_set(err, ERR_UNSUPPORTED, "transport_socket: '%s' is not supported", t->name);

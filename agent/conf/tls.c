@@ -47,7 +47,7 @@ struct conf_secret *conf_secret_find(const struct conf_secret_ref *ref, const st
 bool conf_tls_trusted_ca(const struct conf_tls *tls, const struct snapshot *s, struct str *ca_r)
 {
     *ca_r = STR("");
-    if (tls->certificates_n || tls->auto_sni_san_validation)
+    if (tls->certificates_n || tls->auto_sni_san_validation || tls->proxy_out)
         return false;
     for (size_t i = 0; i < tls->validations_n; i++) {
         const struct conf_secret *secret = conf_secret_find(&tls->validations[i], s);

@@ -5,8 +5,18 @@
 
 #include "conf/secret.h"
 
+/* upstream_proxy_protocol: connections begin with a header that tells whom they are for. */
+struct conf_proxy_out {
+    unsigned version;
+    uint8_t
+        passes[32]; /* a bit for each type of TLV that is passed on as the client's proxy sent it */
+    struct str added; /* TLVs, in wire form */
+};
+
 struct conf_tls {
     struct conf_object object;
+    bool is_plain;                          /* no TLS at all: only proxy_out */
+    const struct conf_proxy_out *proxy_out; /* NULL: no header */
     bool is_server;
     struct tls_params params;
     struct conf_secret_ref *certificates; /* at most TLS_CERTIFICATES_MAX */

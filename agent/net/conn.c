@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "net/sock.h"
 
 enum { READ_CHUNK = 16384, READ_ROUND_MAX = 4 };
@@ -47,6 +48,7 @@ static void run_close(struct conn *c)
     }
     buf_fini(&c->in);
     buf_fini(&c->out);
+    mem_free(c->preamble);
     c->ops->on_close(c);
     if (transport->destroy)
         transport->destroy(state); /* on_close may still ask what it was */
@@ -201,6 +203,27 @@ static void step_handshake(struct conn *c)
         begin_close(c, CONN_CONNECT_FAILED, 0);
 }
 
+/* True when all of it is out; what the socket does not take now goes with its next event. */
+static bool send_preamble(struct conn *c)
+{
+    while (c->preamble_at < c->preamble_n) {
+        ssize_t n = send(c->io.fd, c->preamble + c->preamble_at, c->preamble_n - c->preamble_at,
+                         MSG_NOSIGNAL);
+        if (n > 0)
+            c->preamble_at += (uint32_t)n;
+        else if (errno == EAGAIN)
+            return false;
+        else if (errno != EINTR) {
+            begin_close(c, CONN_CONNECT_FAILED, errno);
+            return false;
+        }
+    }
+    c->tx_bytes += c->preamble_n;
+    mem_free(c->preamble);
+    c->preamble = NULL;
+    return true;
+}
+
 static void on_connect_event(struct conn *c, uint32_t events)
 {
     if (c->is_handshaking) {
@@ -215,6 +238,8 @@ static void on_connect_event(struct conn *c, uint32_t events)
         return;
     }
     sock_local(c->io.fd, &c->local);
+    if (c->preamble && !send_preamble(c))
+        return;
     if (c->transport->handshake) {
         c->is_handshaking = true;
         step_handshake(c);
@@ -288,6 +313,12 @@ void conn_init_connect(struct conn *c, struct loop *loop, const struct addr *to,
         sock_set_nodelay(fd);
     if (loop_add(loop, &c->io))
         begin_close(c, CONN_CONNECT_FAILED, errno);
+}
+
+void conn_set_preamble(struct conn *c, struct str bytes)
+{
+    c->preamble = mem_dup(bytes.p, bytes.n);
+    c->preamble_n = (uint32_t)bytes.n;
 }
 
 void conn_read_disable(struct conn *c)

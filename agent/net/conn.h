@@ -67,6 +67,8 @@ struct conn {
     bool is_handshaking; /* is_connecting, and TCP is connected */
     bool is_half_closed, shutdown_pending, close_after_flush, is_closed, is_closing;
     bool closes_on_early_eof; /* set by the user: the peer's FIN ends it also while not read */
+    char *preamble;           /* conn_set_preamble; NULL: none, or sent */
+    uint32_t preamble_n, preamble_at;
     enum conn_close_cause cause;
     int saved_errno; /* of CONN_CLOSED_RESET and CONN_CONNECT_FAILED */
     struct loop_task task;
@@ -77,6 +79,9 @@ void conn_init_accepted(struct conn *c, struct loop *loop, int fd, const struct 
 /* Starts connecting; on_connected or on_close follows, never from inside. */
 void conn_init_connect(struct conn *c, struct loop *loop, const struct addr *to,
                        const struct addr *source, const struct conn_ops *ops);
+/* For a connection that conn_init_connect just began: bytes that go out before everything else, a
+ * handshake too. Copied. */
+void conn_set_preamble(struct conn *c, struct str bytes);
 /* Writes what it can now; the rest goes out when the socket allows. */
 void conn_flush(struct conn *c);
 static inline void conn_write(struct conn *c, struct str s)

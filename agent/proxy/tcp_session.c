@@ -368,6 +368,7 @@ static void connect_upstream(struct tcp_session *s)
     }
     s->info.upstream_remote = *upstream_host_addr(host);
     s->info.attempts++;
+    s->up.down = &s->down.info;
     if (upstream_connect(&s->up, c, host, &up_ops)) {
         fail(s, FLAG_UPSTREAM_OVERFLOW);
         return;

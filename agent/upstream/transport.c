@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "http/stream.h"
+#include "net/proxy_protocol.h"
 #include "upstream/upstream_private.h"
 
 struct transports {
@@ -83,7 +85,7 @@ struct tls_slot *transports_choose(struct upstream_cluster *c, const struct conf
 
 bool upstream_host_is_tls(const struct upstream_host *h)
 {
-    return h->tls != NULL;
+    return h->tls && !tls_slot_conf(h->tls)->is_plain;
 }
 
 static const char *sni_of(const struct upstream_host *h, const struct conf_tls *conf,
@@ -96,20 +98,60 @@ static const char *sni_of(const struct upstream_host *h, const struct conf_tls *
     return conf->sni;
 }
 
+/* Those of the client's proxy that may go on, behind our own. */
+static void add_passed(const struct conf_proxy_out *conf, struct str from, struct sbuf *tlvs)
+{
+    size_t at = 0;
+    uint8_t type, seen;
+    struct str value;
+    while (proxy_protocol_next_tlv((const uint8_t *)from.p, from.n, &at, &type, &value)) {
+        bool is_ours = false;
+        size_t k = 0;
+        struct str own;
+        while (
+            proxy_protocol_next_tlv((const uint8_t *)conf->added.p, conf->added.n, &k, &seen, &own))
+            is_ours |= seen == type;
+        if (!is_ours && conf->passes[type / 8] & 1 << type % 8)
+            proxy_protocol_add_tlv(tlvs, type, value);
+    }
+}
+
+static void tell_client(const struct conf_proxy_out *conf, struct conn *c,
+                        const struct downstream_info *down)
+{
+    struct sbuf tlvs = {0}, header = {0};
+    sbuf_add(&tlvs, conf->added.p, conf->added.n);
+    add_passed(conf, down->proxy_tlvs, &tlvs);
+    proxy_protocol_write(conf->version, &down->remote, &down->local, (struct str){tlvs.p, tlvs.n},
+                         &header);
+    conn_set_preamble(c, (struct str){header.p, header.n});
+    sbuf_fini(&tlvs);
+    sbuf_fini(&header);
+}
+
 void upstream_conn_start(struct upstream_host *h, struct conn *c, const struct transport_options *o)
 {
     struct tls_slot *slot = h->tls;
     const char *why;
     if (!slot || !conn_is_open(c))
         return;
+    const struct conf_tls *conf = tls_slot_conf(slot);
+    if (conf->proxy_out && !(o && o->down)) {
+        /* Told as one client's, it would carry the requests of others. */
+        conn_tls_refuse(c, "a pooled connection cannot have a PROXY protocol header");
+        return;
+    }
+    if (conf->proxy_out)
+        tell_client(conf->proxy_out, c, o->down);
+    if (conf->is_plain)
+        return;
     struct tls_context *ctx = tls_slot_context(slot, h->cluster->u->current, &why);
     if (!ctx) {
         conn_tls_refuse(c, why);
         return;
     }
-    struct conn_tls_client client = {.sni = sni_of(h, tls_slot_conf(slot), o),
-                                     .sessions = &h->tls_sessions};
-    if (o && !tls_slot_conf(slot)->params.alpn.n)
+    struct conn_tls_client client = {.sni = sni_of(h, conf, o), .sessions = &h->tls_sessions};
+    if (o && !conf->params.alpn.n)
         client.alpn = o->alpn;
     conn_tls_connect(c, ctx, tls_slot_stats(slot), &client);
 }

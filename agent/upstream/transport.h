@@ -7,10 +7,13 @@
 
 struct upstream_cluster;
 struct upstream_host;
+struct downstream_info;
 struct transports; /* a cluster's: one slot per transport socket */
 
 /* What one connection asks for beside the configuration; zero: nothing. */
 struct transport_options {
+    const struct downstream_info
+        *down; /* whose connection it is alone; NULL: of several, or none */
     struct str
         alpn; /* on the wire ("\x02h2"), where the configuration says nothing; p NULL: none */
     const char *sni; /* NULL: what the configuration says */

@@ -183,6 +183,7 @@ struct upstream_tcp {
     struct upstream_cluster *cluster;
     struct upstream_host *host;
     struct loop_timer connect_timer;
+    const struct downstream_info *down; /* set before: the session's; lives as long */
     bool timed_out;
     /* private */
     const struct conn_ops *user_ops;
