@@ -9,8 +9,8 @@
 #include "base/mem.h"
 
 /* Ids are dealt in chunks of 256; a thread allocates a chunk of cells when it first touches one
- * of its ids. A histogram takes STAT_BUCKETS + 2 cells: count, sum, buckets. */
-enum { CHUNK = 256, CHUNKS_MAX = 8192, HISTOGRAM_CELLS = STAT_BUCKETS + 2 };
+ * of its ids. A histogram takes cells for count, sum and the addresses of its blocks of bins. */
+enum { CHUNK = 256, CHUNKS_MAX = 8192, HISTOGRAM_CELLS = 2 + STAT_HIST_BLOCKS };
 
 struct chunk {
     _Atomic uint64_t cell[CHUNK];
@@ -26,11 +26,17 @@ struct stat_entry {
     enum stat_kind kind;
     uint32_t cells;
     unsigned refs;
+    struct stat_interval *interval; /* histograms that were recorded */
 };
 
-const double stat_bucket_bounds[STAT_BUCKETS - 1] = {
-    0.5,  1,    5,     10,    25,    50,     100,    250,     500,    1000,
-    2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
+struct stat_interval {
+    struct stat_hist before; /* at its begin */
+    double values[STAT_QUANTILES];
+    bool has_values;
+};
+
+const double stat_quantiles[STAT_QUANTILES] = {0,    0.25, 0.5,   0.75,  0.9,
+                                               0.95, 0.99, 0.995, 0.999, 1};
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct hash by_name;
@@ -112,13 +118,42 @@ stat_id stat_define(enum stat_kind kind, const char *fmt, ...)
     return id;
 }
 
+/* The bins of a thread's histogram, as its cell says; their memory stays with the id. */
+static _Atomic uint64_t *block_of(_Atomic uint64_t *cell)
+{
+    return (_Atomic uint64_t *)(uintptr_t)atomic_load_explicit(cell, memory_order_acquire);
+}
+
+static void zero_blocks(_Atomic uint64_t *cell)
+{
+    for (unsigned b = 0; b < STAT_HIST_BLOCKS; b++) {
+        _Atomic uint64_t *bins = block_of(cell + b);
+        for (unsigned i = 0; bins && i < STAT_HIST_BLOCK_BINS; i++)
+            atomic_store_explicit(&bins[i], 0, memory_order_relaxed);
+    }
+}
+
 static void zero_cells(stat_id id, uint32_t n)
 {
     for (struct shard *s = shards; s; s = s->next) {
         struct chunk *c = atomic_load_explicit(&s->chunk[id / CHUNK], memory_order_acquire);
-        for (uint32_t i = 0; c && i < n; i++)
-            atomic_store_explicit(&c->cell[id % CHUNK + i], 0, memory_order_relaxed);
+        if (!c)
+            continue;
+        _Atomic uint64_t *cell = &c->cell[id % CHUNK];
+        atomic_store_explicit(cell, 0, memory_order_relaxed);
+        if (n == 1)
+            continue;
+        atomic_store_explicit(cell + 1, 0, memory_order_relaxed);
+        zero_blocks(cell + 2);
     }
+}
+
+static void drop_interval(struct stat_entry *e)
+{
+    if (e->interval)
+        stat_hist_fini(&e->interval->before);
+    mem_free(e->interval);
+    e->interval = NULL;
 }
 
 void stat_release(stat_id id)
@@ -136,6 +171,7 @@ void stat_release(stat_id id)
         size_t *n = is_hist ? &free_hist_n : &free_n;
         mem_grow((void **)ids, is_hist ? &free_hist_cap : &free_cap, *n + 1, sizeof(stat_id));
         (*ids)[(*n)++] = id;
+        drop_interval(e);
         mem_free(e->name);
         mem_free(e->text);
         mem_free(e);
@@ -153,17 +189,26 @@ void stat_set(stat_id id, uint64_t value)
     atomic_store_explicit(own_cell(id), value, memory_order_relaxed);
 }
 
+static _Atomic uint64_t *make_block(_Atomic uint64_t *cell)
+{
+    uint64_t *bins = mem_zalloc(STAT_HIST_BLOCK_BINS * sizeof(*bins));
+    atomic_store_explicit(cell, (uint64_t)(uintptr_t)bins, memory_order_release);
+    return (_Atomic uint64_t *)bins;
+}
+
 void stat_record(stat_id id, uint64_t value)
 {
+    unsigned block, bin;
     if (!id)
         return;
     _Atomic uint64_t *cell = own_cell(id);
-    size_t b = 0;
-    while (b < STAT_BUCKETS - 1 && (double)value > stat_bucket_bounds[b])
-        b++;
+    stat_hist_place(value, &block, &bin);
+    _Atomic uint64_t *bins = block_of(cell + 2 + block);
+    if (!bins)
+        bins = make_block(cell + 2 + block);
     cell_add(cell, 1);
     cell_add(cell + 1, value);
-    cell_add(cell + 2 + b, 1);
+    cell_add(&bins[bin], 1);
 }
 
 void stat_set_text(stat_id id, struct str text)
@@ -197,16 +242,69 @@ static bool is_touched(stat_id id)
     return false;
 }
 
-static void fill_value(stat_id id, const struct stat_entry *e, struct stat_value *v)
+/* All threads' bins together; the count is theirs, so that quantiles fit. */
+static void merge(stat_id id, struct stat_hist *h)
+{
+    *h = (struct stat_hist){.sum = (double)sum_cell(id + 1)};
+    for (struct shard *s = shards; s; s = s->next) {
+        struct chunk *c = atomic_load_explicit(&s->chunk[id / CHUNK], memory_order_acquire);
+        for (unsigned b = 0; c && b < STAT_HIST_BLOCKS; b++) {
+            _Atomic uint64_t *bins = block_of(&c->cell[id % CHUNK + 2 + b]);
+            for (unsigned i = 0; bins && i < STAT_HIST_BLOCK_BINS; i++) {
+                uint64_t n = atomic_load_explicit(&bins[i], memory_order_relaxed);
+                stat_hist_add(h, b, i, n);
+                h->count += n;
+            }
+        }
+    }
+}
+
+/* hist is the caller's to release. */
+static void fill_value(stat_id id, const struct stat_entry *e, struct stat_value *v,
+                       struct stat_hist *hist)
 {
     *v = (struct stat_value){.name = e->name, .kind = e->kind, .text = e->text};
+    *hist = (struct stat_hist){0};
     v->is_used = is_touched(id) || e->text;
-    v->value = sum_cell(id);
-    if (e->kind != STAT_HISTOGRAM)
+    if (e->kind != STAT_HISTOGRAM) {
+        v->value = sum_cell(id);
         return;
-    v->sum = (double)sum_cell(id + 1);
-    for (uint32_t b = 0; b < STAT_BUCKETS; b++)
-        v->buckets[b] = sum_cell(id + 2 + b);
+    }
+    merge(id, hist);
+    v->value = hist->count;
+    v->hist = hist;
+    v->interval = e->interval && e->interval->has_values ? e->interval->values : NULL;
+}
+
+static void end_interval(stat_id id, struct stat_entry *e)
+{
+    struct stat_hist now, change;
+    if (!is_touched(id) && !e->interval)
+        return;
+    if (!e->interval)
+        e->interval = MEM_NEW(struct stat_interval);
+    struct stat_interval *i = e->interval;
+    merge(id, &now);
+    stat_hist_difference(&now, &i->before, &change);
+    i->has_values = change.count > 0;
+    for (size_t q = 0; i->has_values && q < STAT_QUANTILES; q++)
+        i->values[q] = stat_hist_quantile(&change, stat_quantiles[q]);
+    stat_hist_fini(&change);
+    stat_hist_fini(&i->before);
+    i->before = now;
+}
+
+void stat_end_interval(void)
+{
+    pthread_mutex_lock(&mutex);
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&by_name, &it))) {
+        stat_id id = (stat_id)(uintptr_t)h->value;
+        if (entries[id]->kind == STAT_HISTOGRAM)
+            end_interval(id, entries[id]);
+    }
+    pthread_mutex_unlock(&mutex);
 }
 
 static int by_entry_name(const void *a, const void *b)
@@ -226,8 +324,10 @@ void stat_each(void (*fn)(const struct stat_value *v, void *arg), void *arg)
     qsort(ids, n, sizeof(*ids), by_entry_name);
     for (size_t i = 0; i < n; i++) {
         struct stat_value v;
-        fill_value(ids[i], entries[ids[i]], &v);
+        struct stat_hist hist;
+        fill_value(ids[i], entries[ids[i]], &v, &hist);
         fn(&v, arg);
+        stat_hist_fini(&hist);
     }
     mem_free(ids);
     pthread_mutex_unlock(&mutex);
@@ -251,6 +351,7 @@ void stat_reset_counters(void)
         stat_id id = (stat_id)(uintptr_t)h->value;
         if (entries[id]->kind == STAT_COUNTER || entries[id]->kind == STAT_HISTOGRAM)
             zero_cells(id, entries[id]->cells);
+        drop_interval(entries[id]);
     }
     pthread_mutex_unlock(&mutex);
 }

@@ -11,24 +11,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/stat_hist.h"
 #include "base/str.h"
 
 enum stat_kind { STAT_COUNTER, STAT_GAUGE, STAT_HISTOGRAM, STAT_TEXT };
 
 typedef uint32_t stat_id;
 
-/* Upper bounds of the histogram buckets are Envoy's defaults; the last bucket is +Inf. */
-enum { STAT_BUCKETS = 20 };
-extern const double stat_bucket_bounds[STAT_BUCKETS - 1];
+/* The quantiles that are kept of the last interval. */
+enum { STAT_QUANTILES = 10 };
+extern const double stat_quantiles[STAT_QUANTILES]; /* 0 to 1 */
 
 struct stat_value {
     const char *name;
     enum stat_kind kind;
-    bool is_used;   /* incremented, set or recorded at least once */
-    uint64_t value; /* counter, gauge; histogram: number of samples */
-    double sum;     /* histogram only */
-    uint64_t buckets[STAT_BUCKETS];
+    bool is_used;     /* incremented, set or recorded at least once */
+    uint64_t value;   /* counter, gauge; histogram: number of samples */
     const char *text; /* STAT_TEXT only */
+    /* STAT_HISTOGRAM only */
+    const struct stat_hist *hist;
+    const double *interval; /* values at stat_quantiles in the last interval; NULL: no samples */
 };
 
 stat_id stat_define(enum stat_kind kind, const char *fmt, ...)
@@ -49,6 +51,8 @@ static inline void stat_inc(stat_id id)
 void stat_each(void (*fn)(const struct stat_value *v, void *arg), void *arg);
 /* Sum of one counter or gauge; 0 when unknown. */
 uint64_t stat_read(const char *name);
+/* Ends an interval of the histograms; at each stats_flush_interval. */
+void stat_end_interval(void);
 /* Zeroes counters and histograms (POST /reset_counters). */
 void stat_reset_counters(void);
 

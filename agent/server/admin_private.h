@@ -26,6 +26,12 @@ int admin_each_stat(struct admin_request *r, void (*fn)(const struct stat_value 
                     void *arg);
 
 /* admin_prometheus.c */
+struct stat_buckets {
+    const double *bounds; /* upper ones, rising */
+    size_t n;
+};
+/* Those of a histogram. */
+const struct stat_buckets *admin_buckets(const char *name);
 void admin_prometheus(struct admin_request *r);
 
 /* admin_config.c */

@@ -107,18 +107,26 @@ static void make_name(struct sbuf *name)
     }
 }
 
+const struct stat_buckets *admin_buckets(const char *name)
+{
+    static const double bounds[] = {0.5,   1,      5,      10,      25,     50,    100,
+                                    250,   500,    1000,   2500,    5000,   10000, 30000,
+                                    60000, 300000, 600000, 1800000, 3600000};
+    static const struct stat_buckets defaults = {bounds, ARRAY_LEN(bounds)};
+    (void)name;
+    return &defaults;
+}
+
 static void print_histogram(struct line *l, const struct stat_value *v, const char *labels)
 {
-    uint64_t seen = 0;
+    const struct stat_buckets *b = admin_buckets(v->name);
     const char *comma = *labels ? "," : "";
-    for (size_t b = 0; b < STAT_BUCKETS - 1; b++) {
-        seen += v->buckets[b];
+    for (size_t i = 0; i < b->n; i++)
         sbuf_printf(&l->text, "%s_bucket{%s%sle=\"%.15g\"} %lu\n", l->family, labels, comma,
-                    stat_bucket_bounds[b], (unsigned long)seen);
-    }
+                    b->bounds[i], (unsigned long)stat_hist_below(v->hist, b->bounds[i]));
     unsigned long n = (unsigned long)v->value;
     sbuf_printf(&l->text, "%s_bucket{%s%sle=\"+Inf\"} %lu\n", l->family, labels, comma, n);
-    sbuf_printf(&l->text, "%s_sum{%s} %.15g\n", l->family, labels, v->sum);
+    sbuf_printf(&l->text, "%s_sum{%s} %.15g\n", l->family, labels, v->hist->sum);
     sbuf_printf(&l->text, "%s_count{%s} %lu\n", l->family, labels, n);
 }
 

@@ -288,8 +288,10 @@ static int start(struct server *s, struct error *err)
 {
     int rc = loop_create(&s->loop, err);
     server_init_drain(s);
-    if (!rc)
+    if (!rc) {
+        server_start_stats(s);
         rc = signals_watch(s, err);
+    }
     if (!rc)
         rc = access_log_writer_create(s->options->file_flush_interval_ms, &s->logs, err);
     if (!rc)
@@ -336,8 +338,10 @@ static void stop(struct server *s)
     while ((h = hash_next(&s->dns_clusters, &it)))
         free_dns_user(h->value);
     hash_fini(&s->dns_clusters);
-    if (s->loop)
+    if (s->loop) {
         loop_timer_stop(&s->drain_timer);
+        loop_timer_stop(&s->stats_timer);
+    }
     restart_destroy(&s->restart);
     overload_destroy(&s->overload);
     dns_destroy(&s->dns);

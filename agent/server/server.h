@@ -41,7 +41,7 @@ struct server {
     struct dns *dns;
     struct hash dns_clusters; /* name -> struct dns_user */
     struct admin *admin;
-    struct loop_timer drain_timer;
+    struct loop_timer drain_timer, stats_timer;
     bool drains_inbound_only; /* what stops then */
     struct overload *overload;
     struct restart *restart; /* NULL: --disable-hot-restart */
@@ -56,6 +56,8 @@ struct server {
 int server_run(const struct options *options, struct bootstrap *bootstrap);
 /* Stops the loop; server_run returns code. */
 void server_stop(struct server *s, int code);
+/* Starts the intervals of the histograms. */
+void server_start_stats(struct server *s);
 /* Brings gauges up to date that are only computed when somebody looks. */
 void server_update_stats(struct server *s);
 /* POST /drain_listeners, /healthcheck/fail */

@@ -71,3 +71,17 @@ void server_update_stats(struct server *s)
     }
     is_defined = true;
 }
+
+static void on_interval(struct loop_timer *t)
+{
+    struct server *s = container_of(t, struct server, stats_timer);
+    stat_end_interval();
+    loop_timer_start(t, s->bootstrap->stats_flush_interval_ms);
+}
+
+void server_start_stats(struct server *s)
+{
+    loop_timer_init(&s->stats_timer, s->loop, on_interval);
+    if (s->bootstrap->stats_flush_interval_ms)
+        loop_timer_start(&s->stats_timer, s->bootstrap->stats_flush_interval_ms);
+}

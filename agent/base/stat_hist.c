@@ -1,0 +1,99 @@
+#include "base/stat_hist.h"
+
+#include "base/mem.h"
+
+enum { DECADE_FIRST = 10, DECADE_BINS = 90 };
+
+void stat_hist_place(uint64_t v, unsigned *block_r, unsigned *bin_r)
+{
+    unsigned block = 1;
+    if (v < STAT_HIST_BLOCK_BINS) {
+        *block_r = 0;
+        *bin_r = (unsigned)v;
+        return;
+    }
+    for (v /= 10; v >= 100; v /= 10)
+        block++;
+    if (block >= STAT_HIST_BLOCKS) {
+        block = STAT_HIST_BLOCKS - 1;
+        v = DECADE_FIRST + DECADE_BINS - 1;
+    }
+    *block_r = block;
+    *bin_r = (unsigned)v - DECADE_FIRST;
+}
+
+static unsigned bins(unsigned block)
+{
+    return block ? DECADE_BINS : STAT_HIST_BLOCK_BINS;
+}
+
+/* Where a bin begins, and its width: small integers have one of a tenth, 0 has none. */
+static double bin_start(unsigned block, unsigned bin, double *width_r)
+{
+    double width = 1;
+    if (!block) {
+        *width_r = !bin ? 0 : bin < 10 ? 0.1 : 1;
+        return bin;
+    }
+    for (unsigned i = 0; i < block; i++)
+        width *= 10;
+    *width_r = width;
+    return width * (bin + DECADE_FIRST);
+}
+
+void stat_hist_add(struct stat_hist *h, unsigned block, unsigned bin, uint64_t n)
+{
+    if (!n)
+        return;
+    if (!h->block[block])
+        h->block[block] = mem_zalloc(STAT_HIST_BLOCK_BINS * sizeof(uint64_t));
+    h->block[block][bin] += n;
+}
+
+void stat_hist_fini(struct stat_hist *h)
+{
+    for (unsigned b = 0; b < STAT_HIST_BLOCKS; b++)
+        mem_free(h->block[b]);
+    *h = (struct stat_hist){0};
+}
+
+void stat_hist_difference(const struct stat_hist *h, const struct stat_hist *before,
+                          struct stat_hist *out)
+{
+    *out = (struct stat_hist){0};
+    for (unsigned b = 0; b < STAT_HIST_BLOCKS; b++)
+        for (unsigned i = 0; h->block[b] && i < bins(b); i++) {
+            uint64_t was = before->block[b] ? before->block[b][i] : 0;
+            uint64_t n = h->block[b][i] > was ? h->block[b][i] - was : 0;
+            stat_hist_add(out, b, i, n);
+            out->count += n;
+        }
+    out->sum = h->sum - before->sum;
+}
+
+double stat_hist_quantile(const struct stat_hist *h, double q)
+{
+    double wanted = q * (double)h->count, seen = 0, end = 0, width;
+    for (unsigned b = 0; b < STAT_HIST_BLOCKS; b++)
+        for (unsigned i = 0; h->block[b] && i < bins(b); i++) {
+            double n = (double)h->block[b][i];
+            if (n == 0)
+                continue;
+            double start = bin_start(b, i, &width);
+            end = start + width;
+            if (wanted <= seen + n)
+                return start + (wanted - seen) / n * width;
+            seen += n;
+        }
+    return end;
+}
+
+uint64_t stat_hist_below(const struct stat_hist *h, double bound)
+{
+    uint64_t n = 0;
+    double width;
+    for (unsigned b = 0; b < STAT_HIST_BLOCKS; b++)
+        for (unsigned i = 0; h->block[b] && i < bins(b) && bin_start(b, i, &width) <= bound; i++)
+            n += h->block[b][i];
+    return n;
+}

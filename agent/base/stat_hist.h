@@ -1,0 +1,34 @@
+/* Bins of a histogram: two significant decimal digits each, as in libcircllhist, which Envoy uses:
+ * every integer below 100 its own, then 90 to a decade. Blocks of them are allocated when their
+ * first sample comes. [any] thread, one at a time. */
+#ifndef BASE_STAT_HIST_H
+#define BASE_STAT_HIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STAT_HIST_BLOCKS = 10,     /* up to 10^11; what is above counts as the last bin */
+    STAT_HIST_BLOCK_BINS = 100 /* 90 but in the first */
+};
+
+struct stat_hist {
+    uint64_t count;
+    double sum;
+    uint64_t *block[STAT_HIST_BLOCKS]; /* NULL: empty */
+};
+
+/* Where a sample counts. */
+void stat_hist_place(uint64_t value, unsigned *block_r, unsigned *bin_r);
+void stat_hist_add(struct stat_hist *h, unsigned block, unsigned bin, uint64_t n);
+void stat_hist_fini(struct stat_hist *h);
+/* h less what it was earlier. */
+void stat_hist_difference(const struct stat_hist *h, const struct stat_hist *before,
+                          struct stat_hist *out);
+/* Interpolated, as Envoy prints; q from 0 to 1, h not empty. */
+double stat_hist_quantile(const struct stat_hist *h, double q);
+/* Samples of bins that begin at or below bound. */
+uint64_t stat_hist_below(const struct stat_hist *h, double bound);
+
+#endif
