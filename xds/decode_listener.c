@@ -228,6 +228,9 @@ static void set_flags(const listener_msg *m, struct conf_listener *l)
         l->balance = arena_zalloc(&l->object.arena, CONF_BALANCE_WORKERS * sizeof(*l->balance));
     l->reuse_port = pb_bool(m->enable_reuse_port, true);
     l->continue_on_listener_filters_timeout = m->continue_on_listener_filters_timeout;
+    l->ignores_connection_limit = m->ignore_global_conn_limit;
+    l->ignores_overload = m->bypass_overload_manager;
+    l->accepts_per_event = pb_u32(m->max_connections_to_accept_per_socket_event, 0);
     l->buffer_limit = pb_u32(m->per_connection_buffer_limit_bytes, BUFFER_LIMIT);
     l->backlog = (int)pb_u32(m->tcp_backlog_size, BACKLOG);
     l->direction = m->traffic_direction == ENVOY__CONFIG__CORE__V3__TRAFFIC_DIRECTION__INBOUND
@@ -243,7 +246,7 @@ static int decode_fields(struct decode *d, const listener_msg *m, struct conf_li
     set_flags(m, l);
     l->stat_prefix = decode_text(d, m->stat_prefix);
     d->listener = l->object.name;
-    int rc = decode_address(m->address, &l->address, err);
+    int rc = decode_listener_sockets(d, m, l, err);
     if (!rc)
         rc = decode_ms(m->listener_filters_timeout, LISTENER_FILTERS_TIMEOUT_MS,
                        "listener_filters_timeout", &l->listener_filters_timeout_ms, err);
@@ -251,6 +254,9 @@ static int decode_fields(struct decode *d, const listener_msg *m, struct conf_li
         rc = error_set(err, ERR_INVALID, "tcp_backlog_size: out of range");
     if (!rc)
         rc = decode_listener_filters(d, m, l, err);
+    if (!rc && m->max_connections_to_accept_per_socket_event && !l->accepts_per_event)
+        rc = error_set(err, ERR_INVALID,
+                       "max_connections_to_accept_per_socket_event: must be at least 1");
     if (!rc && !m->n_filter_chains && !m->default_filter_chain)
         rc = error_set(err, ERR_INVALID, "filter_chains: no filter chains specified");
     if (!rc)

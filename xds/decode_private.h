@@ -124,6 +124,11 @@ int decode_listener_filters(struct decode *d, const Envoy__Config__Listener__V3_
 int decode_pass_tlvs(const Envoy__Config__Core__V3__ProxyProtocolPassThroughTLVs *m,
                      uint8_t passes[32], struct error *err);
 
+/* ---- decode_listener_socket.c ---- */
+/* Also l->address. Before it, set what the listener says of all its sockets. */
+int decode_listener_sockets(struct decode *d, const Envoy__Config__Listener__V3__Listener *m,
+                            struct conf_listener *l, struct error *err);
+
 /* ---- decode_filter.c ---- */
 int decode_net_filters(struct decode *d, const Envoy__Config__Listener__V3__FilterChain *chain,
                        struct conf_filter_chain *out, struct error *err);

@@ -53,6 +53,14 @@ struct conf_listener *conf_listener_create(const char *name)
     return l;
 }
 
+bool conf_listener_has_port(const struct conf_listener *l, uint16_t port)
+{
+    for (size_t i = 0; i < l->sockets_n; i++)
+        if (addr_port(&l->sockets[i].addr) == port)
+            return true;
+    return false;
+}
+
 struct slot_visit {
     void (*fn)(const struct conf_slot_use *use, void *arg);
     void *arg;

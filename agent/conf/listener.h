@@ -18,7 +18,7 @@
 #include "conf/scoped_route.h"
 #include "conf/source.h"
 #include "conf/tls.h"
-#include "net/addr.h"
+#include "net/sock.h"
 
 /* ---- access log ---- */
 enum conf_log_sink { CONF_LOG_FILE, CONF_LOG_STDOUT, CONF_LOG_STDERR };
@@ -226,16 +226,27 @@ struct conf_proxy_protocol {
 
 enum { CONF_BALANCE_WORKERS = 256 }; /* beyond that they are counted together */
 
+/* One of the addresses a listener binds. */
+struct conf_socket {
+    struct addr addr;
+    struct sock_setup setup;
+    uint64_t hash; /* of setup: with another one it is another socket */
+};
+
 struct conf_listener {
     struct conf_object object; /* hash: without inline plugin configurations */
-    struct addr address;
+    struct addr address;       /* of its first socket */
+    struct conf_socket *sockets;
+    size_t sockets_n;
     bool bind_to_port, use_original_dst, has_original_dst_filter, transparent, reuse_port;
     bool has_tls_inspector, has_http_inspector; /* listener filters that look ahead */
     struct conf_predicate *tls_inspector_disabled, *http_inspector_disabled; /* or NULL */
     struct conf_proxy_protocol *proxy_protocol;                              /* or NULL */
     struct conf_predicate *proxy_protocol_disabled;                          /* or NULL */
     enum conf_direction direction;
-    bool is_admin;                        /* its connections do not count against limits */
+    bool is_admin;
+    bool ignores_connection_limit, ignores_overload; /* of the process */
+    unsigned accepts_per_event;                      /* 0: as many as we like */
     bool drains_when_modified_only;       /* drain_type MODIFY_ONLY: not by a failed health check */
     const char *stat_prefix;              /* "" : the address */
     uint32_t listener_filters_timeout_ms; /* 0: none */
@@ -253,6 +264,9 @@ struct conf_listener {
 
 /* An empty one; plugins and inline routes set in it are its references. */
 struct conf_listener *conf_listener_create(const char *name);
+
+/* Is that one of its sockets' ports? */
+bool conf_listener_has_port(const struct conf_listener *l, uint16_t port);
 
 /* How a filter uses a plugin slot. */
 struct conf_slot_use {

@@ -294,7 +294,7 @@ void downstream_init(struct downstream *d, struct listener *l, const struct acce
     list_add_tail(&l->connections, &d->node);
     l->connections_n++;
     balance_add(l->conf, l->env->worker_index, 1);
-    overload_count_connection(l->conf->is_admin ? 0 : 1);
+    overload_count_connection(l->conf->ignores_connection_limit ? 0 : 1);
     stat_add(l->stats.cx_active, 1);
     stat_add(l->stats.worker_cx_active, 1);
 }
@@ -306,7 +306,7 @@ void downstream_hand_over(struct downstream *d)
     mem_free(d->server_name);
     mem_free(d->proxy_tlvs);
     balance_add(l->conf, l->env->worker_index, -1);
-    overload_count_connection(l->conf->is_admin ? 0 : -1);
+    overload_count_connection(l->conf->ignores_connection_limit ? 0 : -1);
     stat_add(l->stats.cx_active, -1);
     stat_add(l->stats.worker_cx_active, -1);
     if (--l->connections_n == 0 && l->is_draining)

@@ -24,6 +24,7 @@ struct listener;
     X(GAUGE, cx_active, "downstream_cx_active")                                                    \
     X(COUNTER, global_cx_overflow, "downstream_global_cx_overflow")                                \
     X(COUNTER, cx_overload_reject, "downstream_cx_overload_reject")                                \
+    X(HISTOGRAM, accepted_per_event, "connections_accepted_per_socket_event")                      \
     X(COUNTER, no_filter_chain_match, "no_filter_chain_match")                                     \
     X(COUNTER, transport_socket_connect_timeout, "downstream_cx_transport_socket_connect_timeout") \
     X(COUNTER, pre_cx_timeout, "downstream_pre_cx_timeout")                                        \

@@ -60,12 +60,14 @@ static struct listener *find_by_address(void *arg, const struct addr *dst)
     size_t it = 0;
     while ((e = hash_next(&ls->by_name, &it))) {
         struct listener *l = e->value;
-        const struct addr *a = &l->conf->address;
-        if (addr_eq(a, dst))
-            return l;
-        if (a->sa.sa_family == dst->sa.sa_family && addr_is_any(a) &&
-            addr_port(a) == addr_port(dst))
-            any = l;
+        for (size_t i = 0; i < l->conf->sockets_n; i++) {
+            const struct addr *a = &l->conf->sockets[i].addr;
+            if (addr_eq(a, dst))
+                return l;
+            if (a->sa.sa_family == dst->sa.sa_family && addr_is_any(a) &&
+                addr_port(a) == addr_port(dst))
+                any = l;
+        }
     }
     return any;
 }
@@ -87,7 +89,7 @@ static bool restore_destination(const struct listener *l, int fd, struct addr *l
             return true;
         }
     }
-    return l->conf->transparent && addr_port(local) != addr_port(&l->conf->address);
+    return l->conf->transparent && !conf_listener_has_port(l->conf, addr_port(local));
 }
 
 /* Passing such a connection on would bring it back to us. */
@@ -198,64 +200,75 @@ static bool is_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+/* The connection is the process's own by now; it may have to go at once. */
+static void take_one(struct acceptor *a, int fd, const struct addr *remote)
+{
+    struct listener *l = a->listener;
+    if (!l->conf->ignores_connection_limit && overload_is_full_of_connections())
+        listener_overflow(l, fd);
+    else if (!l->conf->ignores_overload && overload_strikes(OVERLOAD_REJECT_INCOMING_CONNECTIONS))
+        listener_reject(l, fd);
+    else if (!balance_send(a->ls->balance, l->conf, a->ls->env->worker_index, fd, remote))
+        handle_accepted(a->ls, l, fd, remote);
+}
+
+/* False: nobody waits, or accepting pauses. */
+static bool accept_one(struct acceptor *a, int from)
+{
+    if (is_last_one(a, from)) {
+        pause_accepting(a, "too few descriptors");
+        return false;
+    }
+    struct addr remote = {.len = sizeof(remote.ss)};
+    int fd = accept4(a->io.fd, &remote.sa, &remote.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        a->is_short = fd >= from / 2;
+        take_one(a, fd, &remote);
+        return true;
+    }
+    if (errno == EINTR || errno == ECONNABORTED)
+        return true;
+    if (is_shortage(errno))
+        pause_accepting(a, strerror(errno));
+    else if (errno != EAGAIN)
+        log_warn(LOG_CONN_HANDLER, "accept on listener %s failed: %m",
+                 a->listener->conf->object.name);
+    return false;
+}
+
 static void on_accept(struct loop_io *io, uint32_t events)
 {
     (void)events;
     struct acceptor *a = container_of(io, struct acceptor, io);
-    if (overload_is_full(OVERLOAD_STOP_ACCEPTING_CONNECTIONS)) {
+    const struct conf_listener *conf = a->listener->conf;
+    if (!conf->ignores_overload && overload_is_full(OVERLOAD_STOP_ACCEPTING_CONNECTIONS)) {
         pause_accepting(a, "overload");
         return;
     }
+    unsigned n = 0, max = conf->accepts_per_event ? conf->accepts_per_event : ACCEPTS_PER_EVENT;
     int from = kept_from();
-    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
-        if (is_last_one(a, from)) {
-            pause_accepting(a, "too few descriptors");
-            return;
-        }
-        struct addr remote = {.len = sizeof(remote.ss)};
-        int fd = accept4(io->fd, &remote.sa, &remote.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            a->is_short = fd >= from / 2;
-            if (overload_is_full_of_connections()) {
-                listener_overflow(a->listener, fd);
-                continue;
-            }
-            if (overload_strikes(OVERLOAD_REJECT_INCOMING_CONNECTIONS)) {
-                listener_reject(a->listener, fd);
-                continue;
-            }
-            if (!balance_send(a->ls->balance, a->listener->conf, a->ls->env->worker_index, fd,
-                              &remote))
-                handle_accepted(a->ls, a->listener, fd, &remote);
-            continue;
-        }
-        if (errno == EINTR || errno == ECONNABORTED)
-            continue;
-        if (is_shortage(errno))
-            pause_accepting(a, strerror(errno));
-        else if (errno != EAGAIN)
-            log_warn(LOG_CONN_HANDLER, "accept on listener %s failed: %m",
-                     a->listener->conf->object.name);
-        return;
-    }
+    while (n < max && accept_one(a, from))
+        n++;
+    stat_record(a->listener->stats.accepted_per_event, n);
 }
 
-static struct acceptor *find_acceptor(struct listeners *ls, const struct addr *addr)
+static struct acceptor *find_acceptor(struct listeners *ls, int fd)
 {
     list_for_each (it, &ls->acceptors) {
         struct acceptor *a = container_of(it, struct acceptor, node);
-        if (addr_eq(&a->addr, addr))
+        if (a->io.fd == fd)
             return a;
     }
     return NULL;
 }
 
-static void start_accepting(struct listeners *ls, struct listener *l, int fd)
+static void start_accepting(struct listeners *ls, struct listener *l, const struct addr *addr,
+                            int fd)
 {
-    struct acceptor *a = find_acceptor(ls, &l->conf->address);
+    struct acceptor *a = find_acceptor(ls, fd);
     if (!a) {
         a = MEM_NEW(struct acceptor);
-        a->addr = l->conf->address;
+        a->addr = *addr;
         a->ls = ls;
         a->io = (struct loop_io){fd, on_accept};
         loop_timer_init(&a->pause_timer, ls->env->loop, on_pause_end);
@@ -266,6 +279,15 @@ static void start_accepting(struct listeners *ls, struct listener *l, int fd)
     }
     a->listener = l;
     a->is_kept = true;
+}
+
+/* Its sockets follow each other in fds; what follows them is returned. */
+static const int *start_all(struct listeners *ls, struct listener *l, const int *fds)
+{
+    for (size_t i = 0; i < l->conf->sockets_n; i++)
+        if (fds[i] >= 0)
+            start_accepting(ls, l, &l->conf->sockets[i].addr, fds[i]);
+    return fds + l->conf->sockets_n;
 }
 
 static void stop_accepting(struct acceptor *a)
@@ -344,8 +366,10 @@ void listeners_apply(struct listeners *ls, const int *fds, uint64_t drain_ms)
         struct conf_listener *conf = s->listeners[i];
         struct str name = str_of(conf->object.name);
         struct listener *l = hash_find(&ls->by_name, name);
-        if (is_stopped(ls, conf))
+        if (is_stopped(ls, conf)) {
+            fds += conf->sockets_n;
             continue;
+        }
         if (!l || l->conf != conf) {
             replaced[i] = l;
             l = listener_create(conf, ls->env);
@@ -354,8 +378,7 @@ void listeners_apply(struct listeners *ls, const int *fds, uint64_t drain_ms)
             ls->active++;
             hash_set(&ls->by_name, name, l);
         }
-        if (fds[i] >= 0)
-            start_accepting(ls, l, fds[i]);
+        fds = start_all(ls, l, fds);
     }
     drop_vanished(ls, s, drain_ms);
     for (size_t i = 0; i < s->listeners_n; i++)

@@ -16,9 +16,10 @@ void listeners_shutdown(struct listeners *ls);
 bool listeners_is_idle(const struct listeners *ls);
 void listeners_destroy(struct listeners **ls);
 
-/* Follows the snapshot that was just put in force (env->current). fds: one listening descriptor
- * per listener of the snapshot, -1 for those that do not bind; they stay main's. New and changed
- * listeners start, replaced and removed ones drain for drain_ms, then close. */
+/* Follows the snapshot that was just put in force (env->current). fds: the listening
+ * descriptors of the snapshot's listeners, in order; -1 for those that do not bind; they stay
+ * main's. New and changed listeners start, replaced and removed ones drain for drain_ms, then
+ * close. */
 void listeners_apply(struct listeners *ls, const int *fds, uint64_t drain_ms);
 /* Stops accepting, for good (inbound_only: by traffic_direction). Connections go on. */
 void listeners_stop(struct listeners *ls, bool inbound_only);

@@ -11,6 +11,7 @@
 struct socket_set {
     struct list node;
     struct addr addr;
+    uint64_t hash; /* of how it was set up */
     bool is_listening;
     bool is_handed_over; /* another process has it too */
     unsigned reserved;   /* by listeners that are not published yet */
@@ -39,7 +40,17 @@ void sockets_set_source(struct sockets *s,
     s->take_arg = arg;
 }
 
-static struct socket_set *find(const struct sockets *s, const struct addr *a)
+static struct socket_set *find(const struct sockets *s, const struct conf_socket *c)
+{
+    list_for_each (it, &s->sets) {
+        struct socket_set *set = container_of(it, struct socket_set, node);
+        if (addr_eq(&set->addr, &c->addr) && set->hash == c->hash)
+            return set;
+    }
+    return NULL;
+}
+
+static struct socket_set *find_by_address(const struct sockets *s, const struct addr *a)
 {
     list_for_each (it, &s->sets) {
         struct socket_set *set = container_of(it, struct socket_set, node);
@@ -55,7 +66,8 @@ static void close_set(struct sockets *s, struct socket_set *set)
     for (unsigned i = 0; i < s->workers; i++)
         if (set->fds[i] >= 0)
             close(set->fds[i]);
-    if (set->addr.sa.sa_family == AF_UNIX && set->addr.un.sun_path[0] && !set->is_handed_over)
+    if (set->addr.sa.sa_family == AF_UNIX && set->addr.un.sun_path[0] && !set->is_handed_over &&
+        !find_by_address(s, &set->addr)) /* one that was set up in another way has the file now */
         unlink(set->addr.un.sun_path);
     mem_free(set->fds);
     mem_free(set);
@@ -72,83 +84,126 @@ void sockets_destroy(struct sockets **sockets)
     *sockets = NULL;
 }
 
-int sockets_open(struct sockets *s, const struct conf_listener *l, struct error *err)
+static int open_fd(struct sockets *s, const struct conf_socket *c, unsigned worker,
+                   const struct socket_set *set, struct error *err)
 {
-    struct socket_set *set = find(s, &l->address);
-    if (!l->bind_to_port)
-        return 0;
+    int fd = -1;
+    if (worker && !c->setup.reuse_port)
+        fd = dup(set->fds[0]);
+    else if (s->take)
+        fd = s->take(s->take_arg, &c->addr, worker);
+    return fd >= 0 ? fd : sock_bind(&c->addr, &c->setup, err);
+}
+
+static int open_set(struct sockets *s, const struct conf_socket *c, struct error *err)
+{
+    struct socket_set *set = find(s, c);
     if (set) {
         set->reserved++;
         return 0;
     }
     set = MEM_NEW(struct socket_set);
     set->reserved = 1;
-    set->addr = l->address;
+    set->addr = c->addr;
+    set->hash = c->hash;
     set->fds = mem_alloc(s->workers * sizeof(int));
     list_add_tail(&s->sets, &set->node);
-    bool reuse = l->reuse_port && l->address.sa.sa_family != AF_UNIX;
     int rc = 0;
-    for (unsigned i = 0; i < s->workers; i++) {
-        set->fds[i] = -1;
-        if (rc < 0)
-            continue;
-        if (i && !reuse)
-            set->fds[i] = dup(set->fds[0]);
-        else if (s->take)
-            set->fds[i] = s->take(s->take_arg, &l->address, i);
-        if (set->fds[i] < 0)
-            set->fds[i] = rc = sock_bind(&l->address, reuse, l->transparent, err);
-    }
+    for (unsigned i = 0; i < s->workers; i++)
+        set->fds[i] = rc < 0 ? -1 : (rc = open_fd(s, c, i, set, err));
     if (rc < 0)
         close_set(s, set);
     return rc < 0 ? rc : 0;
 }
 
-void sockets_listen(struct sockets *s, const struct conf_listener *l)
+static void release_set(struct sockets *s, const struct conf_socket *c)
 {
-    struct socket_set *set = l->bind_to_port ? find(s, &l->address) : NULL;
-    if (!set || set->is_listening)
-        return;
-    set->is_listening = true;
-    for (unsigned i = 0; i < s->workers; i++)
-        if (listen(set->fds[i], l->backlog))
-            log_error(LOG_CONFIG, "listener %s: cannot listen: %m", l->object.name);
-}
-
-void sockets_release(struct sockets *s, const struct conf_listener *l)
-{
-    struct socket_set *set = l->bind_to_port ? find(s, &l->address) : NULL;
+    struct socket_set *set = find(s, c);
     if (set)
         set->reserved--;
 }
 
-int sockets_fd(const struct sockets *s, const struct addr *a, unsigned worker)
+/* What nobody serves and nobody waits for must not stay bound. */
+static void give_up(struct sockets *s, const struct conf_listener *l, size_t n)
 {
-    const struct socket_set *set = find(s, a);
+    for (size_t i = 0; i < n; i++) {
+        struct socket_set *set = find(s, &l->sockets[i]);
+        if (set && !--set->reserved && !set->is_listening)
+            close_set(s, set);
+    }
+}
+
+int sockets_open(struct sockets *s, const struct conf_listener *l, struct error *err)
+{
+    for (size_t i = 0; l->bind_to_port && i < l->sockets_n; i++) {
+        int rc = open_set(s, &l->sockets[i], err);
+        if (rc) {
+            give_up(s, l, i);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static void listen_on(struct sockets *s, const struct conf_socket *c, const struct conf_listener *l)
+{
+    struct socket_set *set = find(s, c);
+    struct error err;
+    if (!set || set->is_listening)
+        return;
+    set->is_listening = true;
+    for (unsigned i = 0; i < s->workers; i++) {
+        if (listen(set->fds[i], l->backlog))
+            log_error(LOG_CONFIG, "listener %s: cannot listen: %m", l->object.name);
+        else if (sock_set_options(set->fds[i], &c->addr, &c->setup, SOCK_LISTENING, &err))
+            log_error(LOG_CONFIG, "listener %s: %s", l->object.name, err.text);
+    }
+}
+
+void sockets_listen(struct sockets *s, const struct conf_listener *l)
+{
+    for (size_t i = 0; l->bind_to_port && i < l->sockets_n; i++)
+        listen_on(s, &l->sockets[i], l);
+}
+
+void sockets_release(struct sockets *s, const struct conf_listener *l)
+{
+    for (size_t i = 0; l->bind_to_port && i < l->sockets_n; i++)
+        release_set(s, &l->sockets[i]);
+}
+
+int sockets_fd(const struct sockets *s, const struct conf_socket *c, unsigned worker)
+{
+    const struct socket_set *set = find(s, c);
     return set ? set->fds[worker] : -1;
 }
 
 int sockets_hand_over(struct sockets *s, const struct addr *a, unsigned worker)
 {
-    struct socket_set *set = find(s, a);
+    struct socket_set *set = find_by_address(s, a);
     if (!set || worker >= s->workers)
         return -1;
     set->is_handed_over = true;
     return set->fds[worker];
 }
 
-void sockets_close(struct sockets *s, const struct addr *a)
+void sockets_close(struct sockets *s, const struct conf_listener *l)
 {
-    struct socket_set *set = find(s, a);
-    if (set)
-        close_set(s, set);
+    for (size_t i = 0; l->bind_to_port && i < l->sockets_n; i++) {
+        struct socket_set *set = find(s, &l->sockets[i]);
+        if (set)
+            close_set(s, set);
+    }
 }
 
-static bool is_used(const struct snapshot *snapshot, const struct addr *a)
+static bool is_used(const struct snapshot *snapshot, const struct socket_set *set)
 {
-    for (size_t i = 0; i < snapshot->listeners_n; i++)
-        if (snapshot->listeners[i]->bind_to_port && addr_eq(&snapshot->listeners[i]->address, a))
-            return true;
+    for (size_t i = 0; i < snapshot->listeners_n; i++) {
+        const struct conf_listener *l = snapshot->listeners[i];
+        for (size_t k = 0; l->bind_to_port && k < l->sockets_n; k++)
+            if (addr_eq(&l->sockets[k].addr, &set->addr) && l->sockets[k].hash == set->hash)
+                return true;
+    }
     return false;
 }
 
@@ -156,7 +211,7 @@ void sockets_close_unused(struct sockets *s, const struct snapshot *snapshot)
 {
     list_for_each_safe (it, tmp, &s->sets) {
         struct socket_set *set = container_of(it, struct socket_set, node);
-        if (!set->reserved && !is_used(snapshot, &set->addr))
+        if (!set->reserved && !is_used(snapshot, set))
             close_set(s, set);
     }
 }

@@ -22,12 +22,12 @@ int sockets_open(struct sockets *s, const struct conf_listener *l, struct error 
 /* Until this is called, with the listener's publishing, whoever connects is refused. */
 void sockets_listen(struct sockets *s, const struct conf_listener *l);
 void sockets_release(struct sockets *s, const struct conf_listener *l);
-/* The descriptor for a worker, or -1 when the address is not open. */
-int sockets_fd(const struct sockets *s, const struct addr *a, unsigned worker);
+/* The descriptor for a worker, or -1 when it is not open. */
+int sockets_fd(const struct sockets *s, const struct conf_socket *c, unsigned worker);
 /* The same for another process, which goes on with it; -1: no such address or worker. */
 int sockets_hand_over(struct sockets *s, const struct addr *a, unsigned worker);
-/* Closes an address whatever listener has it: whoever connects is refused. */
-void sockets_close(struct sockets *s, const struct addr *a);
+/* Closes what l binds, whoever else has it: whoever connects is refused. */
+void sockets_close(struct sockets *s, const struct conf_listener *l);
 /* Closes the addresses that nobody reserves and no listener of the snapshot has, after every worker
  * has let go of them. */
 void sockets_close_unused(struct sockets *s, const struct snapshot *snapshot);

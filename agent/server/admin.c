@@ -217,6 +217,7 @@ static struct conf_listener *make_conf(const struct addr *address, const struct 
     struct conf_listener *l = conf_object_create(sizeof(*l), "admin");
     struct arena *a = &l->object.arena;
     l->address = *address;
+    l->ignores_connection_limit = true;
     l->stat_prefix = "admin";
     l->buffer_limit = 1 << 20;
     l->is_admin = true;
@@ -260,7 +261,7 @@ static int write_path_file(const char *path, const struct addr *a, struct error 
 int admin_create(struct loop *loop, struct server *server, const struct addr *address,
                  const char *path_file, struct admin **a_r, struct error *err)
 {
-    int fd = sock_listen(address, false, false, 128, err);
+    int fd = sock_listen(address, 128, err);
     if (fd < 0)
         return error_prefix(err, "admin: ");
     struct admin *a = MEM_NEW(struct admin);

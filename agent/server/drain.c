@@ -24,8 +24,8 @@ static void on_stopped(void *arg)
         return;
     for (size_t i = 0; i < now->listeners_n; i++) {
         const struct conf_listener *l = now->listeners[i];
-        if (l->bind_to_port && (!st->inbound_only || l->direction == CONF_INBOUND))
-            sockets_close(st->server->sockets, &l->address);
+        if (!st->inbound_only || l->direction == CONF_INBOUND)
+            sockets_close(st->server->sockets, l);
     }
     mem_free(st);
 }

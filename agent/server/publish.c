@@ -71,12 +71,17 @@ void publish_release(struct publish *p, const struct conf_listener *l)
 static void send_to(struct publish *p, unsigned worker)
 {
     struct snapshot *s = p->current;
-    int *fds = mem_alloc((s->listeners_n + 1) * sizeof(int));
+    size_t n = 0;
+    for (size_t i = 0; i < s->listeners_n; i++)
+        n += s->listeners[i]->sockets_n;
+    int *fds = mem_alloc((n + 1) * sizeof(int));
+    n = 0;
     for (size_t i = 0; i < s->listeners_n; i++) {
         const struct conf_listener *l = s->listeners[i];
-        fds[i] = l->bind_to_port ? sockets_fd(p->sockets, &l->address, worker) : -1;
+        for (size_t k = 0; k < l->sockets_n; k++)
+            fds[n++] = l->bind_to_port ? sockets_fd(p->sockets, &l->sockets[k], worker) : -1;
     }
-    worker_apply(p->workers[worker], s, fds);
+    worker_apply(p->workers[worker], s, fds, n);
     mem_free(fds);
 }
 

@@ -129,12 +129,12 @@ static void run_apply(struct loop_msg *m)
     report(w, r);
 }
 
-void worker_apply(struct worker *w, struct snapshot *s, const int *fds)
+void worker_apply(struct worker *w, struct snapshot *s, const int *fds, size_t n)
 {
     struct order *o = MEM_NEW(struct order);
     o->worker = w;
     o->snapshot = snapshot_ref(s);
-    o->fds = mem_dup(fds, s->listeners_n * sizeof(int));
+    o->fds = mem_dup(fds, n * sizeof(int));
     o->msg.run = run_apply;
     loop_post(w->loop, &o->msg);
 }

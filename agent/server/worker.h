@@ -35,9 +35,9 @@ struct worker_options {
 };
 
 int worker_create(const struct worker_options *o, struct worker **w_r, struct error *err);
-/* Puts a snapshot in force. fds: descriptors per listener of the snapshot (copied). Confirmed by
+/* Puts a snapshot in force. fds: the n descriptors of its listeners (copied). Confirmed by
  * on_applied. */
-void worker_apply(struct worker *w, struct snapshot *s, const int *fds);
+void worker_apply(struct worker *w, struct snapshot *s, const int *fds, size_t n);
 void worker_install_plugin(struct worker *w, const char *slot, struct pwasm_vm *vm, bool closed,
                            uint64_t ticket);
 /* Runs ask on the worker, then done on main's loop - also while both are being stopped. */

@@ -112,7 +112,7 @@ static void front_open(struct front *f, struct rig *r, struct conf_route_config 
     f->hcm->log = log_stream;
     logging = f;
     addr_from_ip(STR("127.0.0.1"), 0, &f->addr, NULL);
-    int fd = sock_listen(&f->addr, false, false, 64, NULL);
+    int fd = sock_listen(&f->addr, 64, NULL);
     assert_true(fd >= 0);
     sock_local(fd, &f->addr);
     f->io = (struct loop_io){fd, on_accept};

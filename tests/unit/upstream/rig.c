@@ -146,7 +146,7 @@ static void origin_open(struct origin *o, struct loop *loop)
 {
     struct addr any;
     assert_int_equal(addr_from_ip(STR("127.0.0.1"), 0, &any, NULL), 0);
-    int fd = sock_listen(&any, false, false, 64, NULL);
+    int fd = sock_listen(&any, 64, NULL);
     assert_true(fd >= 0);
     sock_local(fd, &o->addr);
     o->loop = loop;
