@@ -1,9 +1,11 @@
 /* Listener filters: what happens to a connection before its filter chain is chosen. They are known
  * by the type of their configuration. */
+#include "envoy/extensions/filters/listener/original_src/v3/original_src.pb-c.h"
 #include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb-c.h"
 #include "xds/decode_private.h"
 
 typedef Envoy__Config__Listener__V3__Listener listener_msg;
+typedef Envoy__Extensions__Filters__Listener__OriginalSrc__V3__OriginalSrc original_src_msg;
 typedef Envoy__Extensions__Filters__Listener__ProxyProtocol__V3__ProxyProtocol proxy_protocol_msg;
 
 #define LISTENER_FILTER "envoy.extensions.filters.listener."
@@ -109,6 +111,19 @@ static int decode_proxy_protocol(struct decode *d, const Google__Protobuf__Any *
     return rc ? error_prefix(err, "typed_config.") : 0;
 }
 
+/* ---- original_src ---- */
+
+static int decode_original_src(struct decode *d, const Google__Protobuf__Any *any,
+                               struct conf_listener *l, struct error *err)
+{
+    ProtobufCMessage *msg;
+    if (decode_any(d, any, &msg, err))
+        return -ERR_INVALID;
+    const original_src_msg *m = (const original_src_msg *)msg;
+    l->original_src = (struct conf_original_src){true, m->bind_port, m->mark};
+    return 0;
+}
+
 /* ---- all of them ---- */
 
 static int decode_listener_filter(struct decode *d,
@@ -132,6 +147,10 @@ static int decode_listener_filter(struct decode *d,
     if (str_is(type, LISTENER_FILTER "http_inspector.v3.HttpInspector")) {
         l->has_http_inspector = true;
         return decode_disabled(d, m, &l->http_inspector_disabled, err);
+    }
+    if (str_is(type, LISTENER_FILTER "original_src.v3.OriginalSrc")) {
+        int rc = decode_original_src(d, m->typed_config, l, err);
+        return rc ? rc : decode_disabled(d, m, &l->original_src_disabled, err);
     }
     if (str_is(type, LISTENER_FILTER "proxy_protocol.v3.ProxyProtocol")) {
         int rc = decode_proxy_protocol(d, m->typed_config, l, err);

@@ -224,6 +224,12 @@ struct conf_proxy_protocol {
     uint8_t passes[32];      /* a bit for each type of TLV that upstreams may be told */
 };
 
+/* The listener filter original_src. */
+struct conf_original_src {
+    bool is_on, binds_port;
+    uint32_t mark; /* 0: none */
+};
+
 enum { CONF_BALANCE_WORKERS = 256 }; /* beyond that they are counted together */
 
 /* One of the addresses a listener binds. */
@@ -243,6 +249,8 @@ struct conf_listener {
     struct conf_predicate *tls_inspector_disabled, *http_inspector_disabled; /* or NULL */
     struct conf_proxy_protocol *proxy_protocol;                              /* or NULL */
     struct conf_predicate *proxy_protocol_disabled;                          /* or NULL */
+    struct conf_original_src original_src;
+    struct conf_predicate *original_src_disabled; /* or NULL */
     enum conf_direction direction;
     bool is_admin;
     bool ignores_connection_limit, ignores_overload; /* of the process */

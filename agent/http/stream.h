@@ -53,6 +53,12 @@ enum response_flag {
 #undef X
 };
 
+/* Connections to upstreams come from the client's address (listener filter original_src). */
+struct client_source {
+    bool is_on, binds_port;
+    uint32_t mark; /* SO_MARK; 0: none */
+};
+
 /* What is known of a downstream connection; owned by the connection, outlives its streams. */
 struct downstream_info {
     uint64_t connection_id;
@@ -62,7 +68,8 @@ struct downstream_info {
     bool is_tls;
     const struct conn_tls *tls; /* what net/tls_info.h tells of it; NULL: plaintext */
     bool is_restored;           /* local is the destination before the redirect (SO_ORIGINAL_DST) */
-    struct str proxy_tlvs;      /* of its PROXY protocol header, to be passed on; in wire form */
+    struct client_source source;
+    struct str proxy_tlvs; /* of its PROXY protocol header, to be passed on; in wire form */
     enum conf_direction direction;
     const struct conf_listener *listener;
     const struct conf_filter_chain *chain;

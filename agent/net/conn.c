@@ -300,8 +300,14 @@ void conn_init_accepted(struct conn *c, struct loop *loop, int fd, const struct 
 void conn_init_connect(struct conn *c, struct loop *loop, const struct addr *to,
                        const struct addr *source, const struct conn_ops *ops)
 {
+    conn_init_connect_from(c, loop, to, &(struct conn_source){.addr = source}, ops);
+}
+
+void conn_init_connect_from(struct conn *c, struct loop *loop, const struct addr *to,
+                            const struct conn_source *from, const struct conn_ops *ops)
+{
     int e = 0;
-    int fd = sock_connect(to, source, &e);
+    int fd = sock_connect(to, from, &e);
     init(c, loop, fd < 0 ? -1 : fd, ops);
     c->remote = *to;
     c->is_connecting = true;

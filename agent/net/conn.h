@@ -79,6 +79,14 @@ void conn_init_accepted(struct conn *c, struct loop *loop, int fd, const struct 
 /* Starts connecting; on_connected or on_close follows, never from inside. */
 void conn_init_connect(struct conn *c, struct loop *loop, const struct addr *to,
                        const struct addr *source, const struct conn_ops *ops);
+/* The same, from an address that need not be ours. */
+struct conn_source {
+    const struct addr *addr; /* NULL: the kernel's choice */
+    uint32_t mark;           /* SO_MARK; 0: none */
+    bool is_foreign;         /* IP_TRANSPARENT */
+};
+void conn_init_connect_from(struct conn *c, struct loop *loop, const struct addr *to,
+                            const struct conn_source *from, const struct conn_ops *ops);
 /* For a connection that conn_init_connect just began: bytes that go out before everything else, a
  * handshake too. Copied. */
 void conn_set_preamble(struct conn *c, struct str bytes);

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/conn.h"
+
 static void set_option(int fd, int level, int name, int value)
 {
     setsockopt(fd, level, name, &value, sizeof(value));
@@ -78,10 +80,21 @@ int sock_listen(const struct addr *a, int backlog, struct error *err)
     return fd;
 }
 
-int sock_connect(const struct addr *a, const struct addr *source, int *errno_r)
+/* What needs a privilege fails the connection: it must not come from elsewhere. */
+static bool is_set_up(int fd, const struct conn_source *from)
 {
+    int one = 1;
+    return (!from->mark || !setsockopt(fd, SOL_SOCKET, SO_MARK, &from->mark, sizeof(from->mark))) &&
+           (!from->is_foreign || !setsockopt(fd, SOL_IP, IP_TRANSPARENT, &one, sizeof(one)));
+}
+
+int sock_connect(const struct addr *a, const struct conn_source *from, int *errno_r)
+{
+    const struct addr *source = from->addr;
     int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
+        goto fail;
+    if (!is_set_up(fd, from))
         goto fail;
     if (source && source->len) {
         set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);

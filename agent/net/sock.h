@@ -31,9 +31,10 @@ int sock_set_options(int fd, const struct addr *a, const struct sock_setup *s,
                      enum sock_state state, struct error *err);
 /* A listening one. */
 int sock_listen(const struct addr *a, int backlog, struct error *err);
-/* Starts a connection, bound to source first when source->len is not 0. Returns the descriptor;
- * connecting goes on in the background. -ERR_x with errno in *errno_r (may be NULL). */
-int sock_connect(const struct addr *a, const struct addr *source, int *errno_r);
+struct conn_source;
+/* Starts a connection, bound first to the address it shall come from, if there is one. Returns the
+ * descriptor; connecting goes on in the background. -ERR_x with errno in *errno_r (may be NULL). */
+int sock_connect(const struct addr *a, const struct conn_source *from, int *errno_r);
 int sock_error(int fd); /* SO_ERROR */
 void sock_set_nodelay(int fd);
 int sock_local(int fd, struct addr *addr_r);

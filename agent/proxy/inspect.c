@@ -46,9 +46,14 @@ static bool holds(const struct conf_predicate *p, uint32_t port)
     return is_and;
 }
 
+bool inspect_is_disabled(const struct conf_predicate *disabled, const struct addr *local)
+{
+    return disabled && holds(disabled, addr_port(local));
+}
+
 static bool is_on(bool is_there, const struct conf_predicate *disabled, const struct addr *local)
 {
-    return is_there && !(disabled && holds(disabled, addr_port(local)));
+    return is_there && !inspect_is_disabled(disabled, local);
 }
 
 static struct wants wants_of(const struct conf_listener *conf, const struct addr *local)

@@ -14,6 +14,9 @@ struct inspected {
     const char *http;          /* "http/1.0", "http/1.1", "h2c", or NULL */
 };
 
+/* Whether a listener filter's filter_disabled (NULL: none) leaves it out for the destination. */
+bool inspect_is_disabled(const struct conf_predicate *disabled, const struct addr *local);
+
 enum inspect_result { INSPECT_DONE, INSPECT_MORE, INSPECT_REFUSE };
 
 /* What the n first bytes tell an inspector of TLS and one of HTTP; on INSPECT_DONE *out_r is

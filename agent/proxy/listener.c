@@ -272,6 +272,14 @@ struct accepted downstream_accepted(const struct downstream *d, int fd)
                              .proxy_tlvs = d->info.proxy_tlvs};
 }
 
+static struct client_source source_of(const struct conf_listener *conf, const struct addr *local)
+{
+    const struct conf_original_src *s = &conf->original_src;
+    if (!s->is_on || inspect_is_disabled(conf->original_src_disabled, local))
+        return (struct client_source){.is_on = false};
+    return (struct client_source){true, s->binds_port, s->mark};
+}
+
 void downstream_init(struct downstream *d, struct listener *l, const struct accepted *a,
                      const struct conf_filter_chain *chain)
 {
@@ -286,6 +294,7 @@ void downstream_init(struct downstream *d, struct listener *l, const struct acce
         .direct_local = a->direct_local,
         .direct_remote = a->direct_remote,
         .is_restored = a->is_restored,
+        .source = source_of(l->conf, &a->local),
         .requested_server_name = d->server_name ? d->server_name : "",
         .direction = l->conf->direction,
         .listener = l->conf,

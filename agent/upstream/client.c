@@ -192,9 +192,9 @@ void client_open(struct pool *p, unsigned priority)
     c->priority = priority;
     c->task.run = run_task;
     c->start_us = loop_now_us(cluster->loop);
-    conn_init_connect(&c->conn, cluster->loop, &h->addr, conf_cluster_source(conf, &h->addr),
-                      &connecting_ops);
-    upstream_conn_start(h, &c->conn, &transports[p->kind]);
+    struct transport_options o = transports[p->kind];
+    o.down = p->down;
+    upstream_conn_init(h, &c->conn, &connecting_ops, &o);
     c->conn.high_water = conf->buffer_limit > IN_MIN ? conf->buffer_limit : IN_MIN;
     loop_timer_init(&c->timer, cluster->loop, on_timer);
     loop_timer_init(&c->age_timer, cluster->loop, on_age);

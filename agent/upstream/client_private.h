@@ -7,20 +7,30 @@
 #ifndef UPSTREAM_CLIENT_PRIVATE_H
 #define UPSTREAM_CLIENT_PRIVATE_H
 
+#include "http/stream.h"
 #include "upstream/upstream_private.h"
 
 struct pool {
     struct upstream_host *host; /* that it is part of */
     enum pool_kind kind;
-    struct list ready;   /* have room; last used first */
-    struct list busy;    /* connecting, full, or to be closed after what runs on them */
-    struct list pending; /* requests that wait, oldest first */
+    struct downstream_info *down; /* whose it is alone (pool_keyed.c); NULL: anybody's */
+    struct list ready;            /* have room; last used first */
+    struct list busy;             /* connecting, full, or to be closed after what runs on them */
+    struct list pending;          /* requests that wait, oldest first */
     unsigned pending_n;
     unsigned pending_high_n; /* of them, of high priority: they stand first */
     uint64_t connecting_n;   /* requests that the connecting ones will take */
     uint32_t streams_max;    /* that the host allowed on a connection before; 0: unknown */
 };
 
+struct pool *pool_create(struct upstream_host *h, enum pool_kind kind);
+/* ---- pool_keyed.c ---- */
+/* The pool of connections that tell of a client; NULL: none has to be told. down may be NULL. */
+struct pool *pool_keyed(struct upstream_host *h, enum pool_kind kind,
+                        const struct downstream_info *down);
+void pools_keyed_destroy(struct upstream_host *h);
+
+/* ---- pool.c ---- */
 /* c has room for a request or is over: it serves those that wait, is kept, or closes. */
 void pool_put(struct client *c);
 /* A connection of p failed to connect: everything that waits is told. */

@@ -29,18 +29,26 @@ static struct upstream_request *first_request(const struct list *l)
     return list_is_empty(l) ? NULL : container_of(l->next, struct upstream_request, node);
 }
 
-static struct pool *get_pool(struct upstream_host *h, enum pool_kind kind)
+struct pool *pool_create(struct upstream_host *h, enum pool_kind kind)
 {
-    struct pool *p = h->pools[kind];
-    if (p)
-        return p;
-    p = h->pools[kind] = MEM_NEW(struct pool);
+    struct pool *p = MEM_NEW(struct pool);
     p->host = h;
     p->kind = kind;
     list_init(&p->ready);
     list_init(&p->busy);
     list_init(&p->pending);
     return p;
+}
+
+static struct pool *get_pool(struct upstream_host *h, enum pool_kind kind,
+                             const struct downstream_info *down)
+{
+    struct pool *keyed = pool_keyed(h, kind, down);
+    if (keyed)
+        return keyed;
+    if (!h->pools[kind])
+        h->pools[kind] = pool_create(h, kind);
+    return h->pools[kind];
 }
 
 static enum pool_kind choose_pool(const struct upstream_request *r)
@@ -62,6 +70,7 @@ void pools_destroy(struct upstream_host *h)
 {
     for (int i = 0; i < POOL_KINDS; i++)
         mem_free(h->pools[i]);
+    pools_keyed_destroy(h);
 }
 
 void pool_refill(struct pool *p)
@@ -155,7 +164,7 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
     r->cluster = c;
     r->host = host;
     list_init(&r->node);
-    struct pool *p = get_pool(host, choose_pool(r));
+    struct pool *p = get_pool(host, choose_pool(r), r->down);
     struct client *client = first_client(&p->ready);
     if (client && breaker_is_open(c, r->priority, BREAKER_REQUESTS)) {
         overflow(r);
@@ -194,21 +203,38 @@ void pool_put(struct client *c)
         client_idle(c);
 }
 
-void pools_drain(struct upstream_host *h)
+static void drain(struct pool *p)
 {
+    list_for_each_safe (it, tmp, &p->ready)
+        client_drain(container_of(it, struct client, node));
+}
+
+static void close_busy(struct pool *p)
+{
+    list_for_each_safe (it, tmp, &p->busy)
+        client_close(container_of(it, struct client, node));
+}
+
+static void each_pool(struct upstream_host *h, void (*fn)(struct pool *p))
+{
+    struct hash_entry *e;
+    size_t it = 0;
     for (int i = 0; i < POOL_KINDS; i++)
         if (h->pools[i])
-            list_for_each_safe (it, tmp, &h->pools[i]->ready)
-                client_drain(container_of(it, struct client, node));
+            fn(h->pools[i]);
+    while ((e = hash_next(&h->keyed, &it)))
+        fn(e->value);
+}
+
+void pools_drain(struct upstream_host *h)
+{
+    each_pool(h, drain);
 }
 
 void pools_close_all(struct upstream_host *h)
 {
-    pools_drain(h);
-    for (int i = 0; i < POOL_KINDS; i++)
-        if (h->pools[i])
-            list_for_each_safe (it, tmp, &h->pools[i]->busy)
-                client_close(container_of(it, struct client, node));
+    each_pool(h, drain);
+    each_pool(h, close_busy);
 }
 
 void pool_connect_failed(struct pool *p, enum upstream_reset why, const char *failure)

@@ -76,9 +76,7 @@ int upstream_connect(struct upstream_tcp *u, struct upstream_cluster *c, struct 
     u->start_us = loop_now_us(c->loop);
     host->stats.cx_total++;
     host->stats.cx_active++;
-    conn_init_connect(&u->conn, c->loop, &host->addr, conf_cluster_source(conf, &host->addr),
-                      &u->ops);
-    upstream_conn_start(host, &u->conn, &(struct transport_options){.down = u->down});
+    upstream_conn_init(host, &u->conn, &u->ops, &(struct transport_options){.down = u->down});
     u->conn.high_water = conf->buffer_limit;
     loop_timer_init(&u->connect_timer, c->loop, on_connect_timeout);
     if (conf->connect_timeout_ms)

@@ -91,7 +91,7 @@ bool upstream_host_is_tls(const struct upstream_host *h)
 static const char *sni_of(const struct upstream_host *h, const struct conf_tls *conf,
                           const struct transport_options *o)
 {
-    if (o && o->sni)
+    if (o->sni)
         return o->sni;
     if (conf->auto_host_sni && *h->hostname)
         return h->hostname;
@@ -116,44 +116,55 @@ static void add_passed(const struct conf_proxy_out *conf, struct str from, struc
     }
 }
 
+/* down NULL: the connection is the proxy's own. */
 static void tell_client(const struct conf_proxy_out *conf, struct conn *c,
                         const struct downstream_info *down)
 {
     struct sbuf tlvs = {0}, header = {0};
-    sbuf_add(&tlvs, conf->added.p, conf->added.n);
-    add_passed(conf, down->proxy_tlvs, &tlvs);
-    proxy_protocol_write(conf->version, &down->remote, &down->local, (struct str){tlvs.p, tlvs.n},
-                         &header);
+    if (down) {
+        sbuf_add(&tlvs, conf->added.p, conf->added.n);
+        add_passed(conf, down->proxy_tlvs, &tlvs);
+    }
+    proxy_protocol_write(conf->version, down ? &down->remote : NULL, down ? &down->local : NULL,
+                         (struct str){tlvs.p, tlvs.n}, &header);
     conn_set_preamble(c, (struct str){header.p, header.n});
     sbuf_fini(&tlvs);
     sbuf_fini(&header);
 }
 
-void upstream_conn_start(struct upstream_host *h, struct conn *c, const struct transport_options *o)
+static void put_under(struct upstream_host *h, struct conn *c, const struct transport_options *o)
 {
-    struct tls_slot *slot = h->tls;
+    const struct conf_tls *conf = tls_slot_conf(h->tls);
     const char *why;
-    if (!slot || !conn_is_open(c))
-        return;
-    const struct conf_tls *conf = tls_slot_conf(slot);
-    if (conf->proxy_out && !(o && o->down)) {
-        /* Told as one client's, it would carry the requests of others. */
-        conn_tls_refuse(c, "a pooled connection cannot have a PROXY protocol header");
-        return;
-    }
     if (conf->proxy_out)
         tell_client(conf->proxy_out, c, o->down);
     if (conf->is_plain)
         return;
-    struct tls_context *ctx = tls_slot_context(slot, h->cluster->u->current, &why);
+    struct tls_context *ctx = tls_slot_context(h->tls, h->cluster->u->current, &why);
     if (!ctx) {
         conn_tls_refuse(c, why);
         return;
     }
     struct conn_tls_client client = {.sni = sni_of(h, conf, o), .sessions = &h->tls_sessions};
-    if (o && !conf->params.alpn.n)
+    if (!conf->params.alpn.n)
         client.alpn = o->alpn;
-    conn_tls_connect(c, ctx, tls_slot_stats(slot), &client);
+    conn_tls_connect(c, ctx, tls_slot_stats(h->tls), &client);
+}
+
+void upstream_conn_init(struct upstream_host *h, struct conn *c, const struct conn_ops *ops,
+                        const struct transport_options *o)
+{
+    struct conn_source from = {.addr = conf_cluster_source(cluster_conf(h->cluster), &h->addr)};
+    struct addr client;
+    if (o->down && o->down->source.is_on && o->down->remote.sa.sa_family != AF_UNIX) {
+        client = o->down->remote;
+        if (!o->down->source.binds_port)
+            addr_set_port(&client, 0);
+        from = (struct conn_source){&client, o->down->source.mark, true};
+    }
+    conn_init_connect_from(c, h->cluster->loop, &h->addr, &from, ops);
+    if (h->tls && conn_is_open(c))
+        put_under(h, c, o);
 }
 
 const char *upstream_conn_failure(const struct conn *c, char text[TRANSPORT_FAILURE_MAX])

@@ -19,11 +19,12 @@ struct transport_options {
     const char *sni; /* NULL: what the configuration says */
 };
 
-/* For a connection to host that conn_init_connect just began: puts TLS under it where the host is
- * spoken to with it; on_connected then comes after the handshake. What cannot be (secrets that are
- * not there) fails like a refused connection: on_close, CONN_CONNECT_FAILED, conn_failure. */
-void upstream_conn_start(struct upstream_host *h, struct conn *c,
-                         const struct transport_options *o);
+/* Starts connecting to the host, from the address that o->down or the cluster wants, with TLS where
+ * the host is spoken to with it; on_connected then comes after the handshake. What cannot be
+ * (secrets that are not there) fails like a refused connection: on_close, CONN_CONNECT_FAILED,
+ * conn_failure. */
+void upstream_conn_init(struct upstream_host *h, struct conn *c, const struct conn_ops *ops,
+                        const struct transport_options *o);
 /* Why a connection failed, in Envoy's words: "delayed connect error: ...", "TLS_error:|...";
  * "" when there is nothing to say. text is used where needed. */
 enum { TRANSPORT_FAILURE_MAX = 512 };

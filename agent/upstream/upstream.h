@@ -105,6 +105,9 @@ struct upstream_request {
      * upstream speaks: `upgrade` and `connection: upgrade` in the request, 101 with them in a
      * response that grants it (CONNECT: any 2xx). Bodies are raw bytes from there. */
     struct str upgrade;
+    /* Set before the start, NULL otherwise: whose request it is, where upstreams may have to be
+     * told. Lives until on_reset or the end. */
+    const struct downstream_info *down;
     bool is_http2;         /* the connection's protocol, once ready */
     bool is_ready;         /* on_ready was called */
     bool is_done;          /* the response is complete */
@@ -183,7 +186,7 @@ struct upstream_tcp {
     struct upstream_cluster *cluster;
     struct upstream_host *host;
     struct loop_timer connect_timer;
-    const struct downstream_info *down; /* set before: the session's; lives as long */
+    const struct downstream_info *down; /* set before: the session's, or NULL; lives as long */
     bool timed_out;
     /* private */
     const struct conn_ops *user_ops;

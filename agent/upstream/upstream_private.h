@@ -162,7 +162,10 @@ struct upstream_host {
     bool is_used;    /* ORIGINAL_DST: picked since the last clean-up */
     bool is_kept;    /* scratch of an update */
     struct pool *pools[POOL_KINDS]; /* pool.c; made at first use */
-    struct tls_slot *tls;           /* own reference; NULL: plaintext */
+    struct hash keyed;              /* pool_keyed.c: key -> struct pool * */
+    size_t sweep_from;
+    struct loop_task sweep_task;
+    struct tls_slot *tls; /* own reference; NULL: plaintext */
     struct tls_sessions *tls_sessions;
     struct upstream_host_stats stats;
 };

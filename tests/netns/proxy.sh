@@ -25,10 +25,10 @@ admin() {
 }
 
 # How many connections came in by the outbound side, by the inbound side, went on, are open. The
-# admin listener is not meant.
+# admin listener is not meant, nor the workers' own counts.
 connections() {
     admin GET /stats | awk -F ': ' '
-        /^listener\.admin\./ { next }
+        /^listener\.admin\./ || /\.worker_[0-9]+\./ { next }
         /^listener\..*_15006\.downstream_cx_total: / { inbound += $2; next }
         /^listener\..*\.downstream_cx_total: / { outbound += $2 }
         /^cluster\..*\.upstream_cx_total: / { upstream += $2 }

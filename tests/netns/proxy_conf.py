@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""proxy_conf.py POD-4 POD-6 [transparent]: the bootstrap of a sidecar as a control plane of a mesh lays it out.
+"""proxy_conf.py POD-4 POD-6 [transparent] [source]: the bootstrap of a sidecar as a control plane of a mesh lays it out.
 
 Outbound: port 80 goes through an HTTP connection manager with a plugin; the service addresses
 10.97.0.1 and fd97::1 have port 9091 (two plain servers on 8081 behind it, TCP with a plugin that
 logs what passes) and port 8000 (this pod's own 9000); all else passes as it is. Inbound: 8080 is
 HTTP, 20880 is logged TCP, all else passes as it is. With "transparent", inbound connections come by
-TPROXY."""
+TPROXY; with "source" they go on from the client's address."""
 import json
 import os
 import sys
@@ -17,6 +17,9 @@ import lib  # noqa: E402
 
 ORIGINAL_DST = {"name": "envoy.filters.listener.original_dst", "typed_config": {
     "@type": "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst"}}
+ORIGINAL_SRC = {"name": "envoy.filters.listener.original_src", "typed_config": {
+    "@type": "type.googleapis.com/envoy.extensions.filters.listener.original_src.v3.OriginalSrc",
+    "mark": 1337}}
 HEADER = {"name": "header", "typed_config": guests.plugin(guests.guest("header"), "header")}
 
 
@@ -70,7 +73,7 @@ def family(tag, any_address, service, pod, client):
             inbound_chain(8080, lib.hcm([lib.route("/", "inbound|8080||")], [HEADER])),
             inbound_chain(20880, framed("inbound"), lib.tcp_proxy("InboundPassthroughCluster")),
             {"filters": [lib.tcp_proxy("InboundPassthroughCluster")]},
-        ], listener_filters=[ORIGINAL_DST], transparent="transparent" in sys.argv)]
+        ], listener_filters=[ORIGINAL_DST] + [ORIGINAL_SRC] * ("source" in sys.argv), transparent="transparent" in sys.argv)]
     return listeners, [static("goserver" + tag, client, 8081), static("self" + tag, pod, 9000)]
 
 
