@@ -71,6 +71,20 @@ static int set_options(const options_msg *o, struct conf_cluster *c, struct erro
     }
 }
 
+static void set_names(struct decode *d,
+                      const Envoy__Config__Core__V3__UpstreamHttpProtocolOptions *o,
+                      struct conf_cluster *c)
+{
+    if (!o)
+        return;
+    c->auto_sni = o->auto_sni;
+    c->auto_san = o->auto_san_validation;
+    char *name = arena_strdup(d->out, o->override_auto_sni_header);
+    for (char *p = name; *p; p++)
+        *p = str_lower(*p);
+    c->auto_sni_header = name;
+}
+
 int decode_cluster_http(struct decode *d, const cluster_msg *m, struct conf_cluster *c,
                         struct error *err)
 {
@@ -79,6 +93,7 @@ int decode_cluster_http(struct decode *d, const cluster_msg *m, struct conf_clus
         PB_MAP_FIND(m, typed_extension_protocol_options, key);
     ProtobufCMessage *msg;
     if (!e) {
+        set_names(d, m->upstream_http_protocol_options, c);
         int rc = set_common(m->common_http_protocol_options, c, err);
         return rc ? rc
                   : set_protocol(
@@ -91,6 +106,7 @@ int decode_cluster_http(struct decode *d, const cluster_msg *m, struct conf_clus
     if (rc)
         return error_prefix(err, "typed_extension_protocol_options.%s: ", key);
     const options_msg *o = (const options_msg *)msg;
+    set_names(d, o->upstream_http_protocol_options, c);
     rc = set_common(o->common_http_protocol_options, c, err);
     if (!rc)
         rc = set_options(o, c, err);

@@ -15,6 +15,7 @@ struct conf_cluster *conf_cluster_create(const char *name)
 {
     struct conf_cluster *c = conf_object_create(sizeof(*c), name);
     c->object.fini = fini_cluster;
+    c->auto_sni_header = "";
     return c;
 }
 

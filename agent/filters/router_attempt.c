@@ -433,6 +433,12 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
         loop_timer_init(&r->try_idle_timer, s->loop, on_try_idle);
         loop_timer_init(&r->backoff_timer, s->loop, on_backoff);
     }
+    if (!r->host) { /* retries mean the same name, whatever a host rewrites it to */
+        upstream_request_name(&r->up, c, &s->req);
+        struct str name = r->up.server_name;
+        r->server_name =
+            (struct str){arena_strndup(&s->arena, name.n ? name.p : "", name.n), name.n};
+    }
     s->info.attempts++;
     s->info.upstream_remote = *upstream_host_addr(host);
     s->info.upstream_host_name = arena_strdup(&s->arena, upstream_host_name(host));
@@ -441,6 +447,7 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
     set_attempt_headers(r);
     r->up.ops = &request_ops;
     r->up.priority = priority_of(r);
+    r->up.server_name = r->server_name;
     r->up.upgrade = s->upgrade;
     r->up.down = s->info.down;
     r->up.is_from_http2 = s->info.http_minor == 20;

@@ -45,6 +45,7 @@ struct router_stream {
     struct upstream_cluster *cluster; /* while is_active; kept by host */
     struct upstream_host *host;       /* of the newest attempt; own reference */
     struct upstream_request up;
+    struct str server_name; /* that hosts have to answer to; n 0: the configuration's */
     struct retry_state retry;
     struct upstream_host **tried; /* previous_hosts: own references, the last few */
     unsigned tried_n;

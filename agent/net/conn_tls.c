@@ -68,7 +68,7 @@ int conn_tls_verify(X509_STORE_CTX *x, void *arg)
     SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct conn_tls *t = SSL_get_app_data(ssl);
     struct sbuf why = {0};
-    t->verdict = tls_trust_verify(&ctx->trust, x, t->sni, &t->is_verified, &why);
+    t->verdict = tls_trust_verify(&ctx->trust, x, t->sni, t->name, &t->is_verified, &why);
     if (t->verdict != TLS_VERDICT_OK) {
         count_verdict(t);
         if (!ctx->trust.accept_untrusted) {
@@ -274,6 +274,7 @@ static void destroy(void *state)
     mem_free(t->cached);
     mem_free(t->failure);
     mem_free(t->sni);
+    mem_free(t->name);
     mem_free(t);
     ERR_clear_error();
 }
@@ -314,7 +315,9 @@ void conn_tls_connect(struct conn *c, struct tls_context *ctx, struct tls_stats 
     if (t->is_refused)
         return;
     SSL_set_connect_state(t->ssl);
-    t->sessions = ctx->no_sessions ? NULL : o->sessions;
+    /* A session stands for what was proved when it began. */
+    t->sessions = ctx->no_sessions || o->name ? NULL : o->sessions;
+    t->name = o->name ? mem_strdup(o->name) : NULL;
     if (o->sni && *o->sni) {
         t->sni = mem_strdup(o->sni);
         SSL_set_tlsext_host_name(t->ssl, o->sni);

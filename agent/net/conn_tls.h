@@ -18,6 +18,7 @@ struct tls_sessions; /* what a client may resume with one host */
 
 struct conn_tls_client {
     const char *sni;                /* NULL or "": none */
+    const char *name;               /* of the certificate, beside what ctx asks for; NULL: none */
     struct str alpn;                /* on the wire; p NULL: the context's */
     struct tls_sessions **sessions; /* NULL: none are kept. Lives as long as the connection. */
 };

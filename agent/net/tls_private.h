@@ -61,9 +61,10 @@ enum tls_verdict {
     TLS_VERDICT_SAN,
     TLS_VERDICT_HASH,
 };
-/* Judges the certificate that x is about. why_r: text for the log. sni: with matches_sni. */
+/* Judges the certificate that x is about. why_r: text for the log. sni: with matches_sni.
+ * name: that it has to have beside what t wants; NULL: none. */
 enum tls_verdict tls_trust_verify(const struct tls_trust *t, X509_STORE_CTX *x, const char *sni,
-                                  bool *is_verified_r, struct sbuf *why);
+                                  const char *name, bool *is_verified_r, struct sbuf *why);
 /* A wildcard of the pattern stands for exactly the first label. */
 bool tls_dns_match(struct str pattern, struct str name);
 bool tls_match_sans(X509 *cert, const struct tls_san_match *sans, size_t n);
@@ -101,6 +102,7 @@ struct conn_tls {
     char **cached;                  /* a text of tls_info_cache */
     char *failure;                  /* NULL: none */
     char *sni;                      /* sent, or received in lower case; NULL */
+    char *name;                     /* that the peer has to prove beside; NULL: none */
     bool is_done, is_broken, is_verified, is_refused;
     enum tls_verdict verdict;
 };

@@ -116,6 +116,21 @@ static bool matches_dns(X509 *cert, const char *sni)
     return tls_match_sans(cert, &m, 1);
 }
 
+/* Of any type. Source: Envoy's verifySubjectAltName. */
+static bool has_name(X509 *cert, struct str name)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    bool found = false;
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && !found; i++) {
+        char scratch[TLS_SAN_SCRATCH];
+        enum tls_san_type type;
+        struct str text = tls_san_text(sk_GENERAL_NAME_value(names, i), &type, scratch);
+        found = text.p && (type == TLS_SAN_DNS ? tls_dns_match(text, name) : str_eq(text, name));
+    }
+    GENERAL_NAMES_free(names);
+    return found;
+}
+
 /* For the log: who it is that was not let in. */
 static void add_names(X509 *cert, struct sbuf *why)
 {
@@ -230,8 +245,10 @@ static size_t count(const struct tls_trust *t, bool is_sans)
     return n;
 }
 
-static bool match_names(const struct tls_trust *t, X509 *cert, const char *sni)
+static bool match_names(const struct tls_trust *t, X509 *cert, const char *sni, const char *name)
 {
+    if (name && !has_name(cert, str_of(name)))
+        return false;
     if (t->matches_sni && sni && *sni)
         return matches_dns(cert, sni);
     for (size_t i = 0; i < t->parts_n; i++)
@@ -241,7 +258,7 @@ static bool match_names(const struct tls_trust *t, X509 *cert, const char *sni)
 }
 
 static enum tls_verdict judge(const struct tls_trust *t, X509_STORE_CTX *x, const char *sni,
-                              bool *is_verified_r, struct sbuf *why)
+                              const char *name, bool *is_verified_r, struct sbuf *why)
 {
     X509 *cert = X509_STORE_CTX_get0_cert(x);
     bool has_hashes = count(t, false) > 0;
@@ -253,7 +270,7 @@ static enum tls_verdict judge(const struct tls_trust *t, X509_STORE_CTX *x, cons
                     X509_verify_cert_error_string(X509_STORE_CTX_get_error(x)));
         return TLS_VERDICT_ERROR;
     }
-    if (!match_names(t, cert, sni)) {
+    if (!match_names(t, cert, sni, name)) {
         sbuf_addz(why, "verify cert failed: SAN matcher, certificate SANs are [");
         add_names(cert, why);
         sbuf_addc(why, ']');
@@ -268,10 +285,10 @@ static enum tls_verdict judge(const struct tls_trust *t, X509_STORE_CTX *x, cons
 }
 
 enum tls_verdict tls_trust_verify(const struct tls_trust *t, X509_STORE_CTX *x, const char *sni,
-                                  bool *is_verified_r, struct sbuf *why)
+                                  const char *name, bool *is_verified_r, struct sbuf *why)
 {
     *is_verified_r = false;
-    enum tls_verdict v = judge(t, x, sni, is_verified_r, why);
+    enum tls_verdict v = judge(t, x, sni, name, is_verified_r, why);
     if (v == TLS_VERDICT_SAN || v == TLS_VERDICT_HASH)
         X509_STORE_CTX_set_error(x, X509_V_ERR_APPLICATION_VERIFICATION);
     else if (v == TLS_VERDICT_OK)

@@ -234,6 +234,7 @@ int callout_start(struct upstreams *u, struct snapshot *s, const struct callout_
         loop_timer_start(&c->timer, rq->timeout_ms);
     c->up.ops = &request_ops;
     *c_r = c;
+    upstream_request_name(&c->up, cluster, &c->request);
     upstream_request_start(&c->up, cluster, host);
     return 0;
 }

@@ -130,6 +130,7 @@ void client_on_close(struct conn *conn)
     if (was_connecting && (conn->cause == CONN_CONNECT_FAILED || c->has_timed_out))
         fail_connecting(c);
     pool_refill(c->pool);
+    c->pool->clients_n--;
     c->is_over = true;
     loop_defer(conn->loop, &c->task); /* callers up the stack still look at it */
 }
@@ -181,6 +182,20 @@ static const struct transport_options transports[] = {
     [POOL_ALPN] = {.alpn = {"\x02h2\x08http/1.1", 12}},
 };
 
+static void init_conn(struct client *c)
+{
+    const struct pool *p = c->pool;
+    const struct conf_cluster *conf = cluster_conf(c->host->cluster);
+    struct transport_options o = transports[p->kind];
+    struct addr a;
+    o.down = p->down;
+    if (p->server_name && conf->auto_san)
+        o.name = p->server_name;
+    if (p->server_name && conf->auto_sni && addr_from_ip(str_of(p->server_name), 0, &a, NULL))
+        o.sni = p->server_name;
+    upstream_conn_init(c->host, &c->conn, &connecting_ops, &o);
+}
+
 void client_open(struct pool *p, unsigned priority)
 {
     struct upstream_host *h = p->host;
@@ -192,9 +207,8 @@ void client_open(struct pool *p, unsigned priority)
     c->priority = priority;
     c->task.run = run_task;
     c->start_us = loop_now_us(cluster->loop);
-    struct transport_options o = transports[p->kind];
-    o.down = p->down;
-    upstream_conn_init(h, &c->conn, &connecting_ops, &o);
+    p->clients_n++;
+    init_conn(c);
     c->conn.high_water = conf->buffer_limit > IN_MIN ? conf->buffer_limit : IN_MIN;
     loop_timer_init(&c->timer, cluster->loop, on_timer);
     loop_timer_init(&c->age_timer, cluster->loop, on_age);

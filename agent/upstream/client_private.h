@@ -14,6 +14,8 @@ struct pool {
     struct upstream_host *host; /* that it is part of */
     enum pool_kind kind;
     struct downstream_info *down; /* whose it is alone (pool_keyed.c); NULL: anybody's */
+    char *server_name;            /* of its connections; NULL: what the configuration says */
+    unsigned clients_n;           /* also those that are closing */
     struct list ready;            /* have room; last used first */
     struct list busy;             /* connecting, full, or to be closed after what runs on them */
     struct list pending;          /* requests that wait, oldest first */
@@ -25,9 +27,10 @@ struct pool {
 
 struct pool *pool_create(struct upstream_host *h, enum pool_kind kind);
 /* ---- pool_keyed.c ---- */
-/* The pool of connections that tell of a client; NULL: none has to be told. down may be NULL. */
+/* The pool of connections that tell of r's client, or whose peers answer to r's name; NULL: those
+ * of anybody will do. */
 struct pool *pool_keyed(struct upstream_host *h, enum pool_kind kind,
-                        const struct downstream_info *down);
+                        const struct upstream_request *r);
 void pools_keyed_destroy(struct upstream_host *h);
 
 /* ---- pool.c ---- */

@@ -335,6 +335,7 @@ int grpc_callout_start(struct upstreams *u, struct snapshot *snapshot,
     s->up.ops = &request_ops;
     s->up.is_from_http2 = true;
     *s_r = s;
+    upstream_request_name(&s->up, cluster, &s->request);
     upstream_request_start(&s->up, cluster, host);
     return 0;
 }

@@ -41,9 +41,9 @@ struct pool *pool_create(struct upstream_host *h, enum pool_kind kind)
 }
 
 static struct pool *get_pool(struct upstream_host *h, enum pool_kind kind,
-                             const struct downstream_info *down)
+                             const struct upstream_request *r)
 {
-    struct pool *keyed = pool_keyed(h, kind, down);
+    struct pool *keyed = pool_keyed(h, kind, r);
     if (keyed)
         return keyed;
     if (!h->pools[kind])
@@ -164,7 +164,7 @@ void upstream_request_start(struct upstream_request *r, struct upstream_cluster 
     r->cluster = c;
     r->host = host;
     list_init(&r->node);
-    struct pool *p = get_pool(host, choose_pool(r), r->down);
+    struct pool *p = get_pool(host, choose_pool(r), r);
     struct client *client = first_client(&p->ready);
     if (client && breaker_is_open(c, r->priority, BREAKER_REQUESTS)) {
         overflow(r);

@@ -1,6 +1,8 @@
-/* Pools of connections that are one client's alone, because an upstream is told of it: by the
- * address the connection comes from (listener filter original_src) or by a PROXY protocol header.
- * What it is told is the key. Pools that ran empty are swept when there are many. */
+/* Pools of connections that not every request may use: those that are one client's alone, because
+ * an upstream is told of it (by the address the connection comes from, of the listener filter
+ * original_src, or by a PROXY protocol header), and those whose peer has to answer to the request's
+ * name (auto_sni, auto_san_validation). What it is told, and the name, are the key. Pools that ran
+ * empty are swept when there are many. */
 #include "base/mem.h"
 #include "upstream/client_private.h"
 
@@ -11,14 +13,15 @@ static bool is_told(const struct upstream_host *h)
     return h->tls && tls_slot_conf(h->tls)->proxy_out;
 }
 
-/* False: connections are anybody's. */
-static bool format_key(const struct upstream_host *h, enum pool_kind kind,
-                       const struct downstream_info *down, struct sbuf *key)
+static bool is_own(const struct upstream_host *h, const struct downstream_info *down)
+{
+    return down && (down->source.is_on || is_told(h));
+}
+
+static void add_client(const struct upstream_host *h, const struct downstream_info *down,
+                       struct sbuf *key)
 {
     char text[ADDR_TEXT_MAX];
-    if (!down || !(down->source.is_on || is_told(h)))
-        return false;
-    sbuf_printf(key, "%d", (int)kind);
     if (down->source.is_on)
         sbuf_printf(key, " %s %u", addr_format_ip(&down->remote, text), down->source.mark);
     if (down->source.is_on && down->source.binds_port)
@@ -28,7 +31,6 @@ static bool format_key(const struct upstream_host *h, enum pool_kind kind,
         sbuf_printf(key, " %s ", addr_format(&down->local, text));
         sbuf_add(key, down->proxy_tlvs.p, down->proxy_tlvs.n);
     }
-    return true;
 }
 
 static struct downstream_info *copy_client(const struct downstream_info *down)
@@ -44,14 +46,16 @@ static struct downstream_info *copy_client(const struct downstream_info *down)
 
 static void destroy(struct pool *p)
 {
-    mem_free((char *)p->down->proxy_tlvs.p);
+    if (p->down)
+        mem_free((char *)p->down->proxy_tlvs.p);
     mem_free(p->down);
+    mem_free(p->server_name);
     mem_free(p);
 }
 
 static bool is_empty(const struct pool *p)
 {
-    return list_is_empty(&p->ready) && list_is_empty(&p->busy) && list_is_empty(&p->pending);
+    return !p->clients_n && !p->pending_n;
 }
 
 /* From the loop, when nobody stands on one of them. */
@@ -81,19 +85,32 @@ static void sweep_later(struct upstream_host *h)
     loop_defer(h->cluster->loop, &h->sweep_task);
 }
 
+static struct pool *create(struct upstream_host *h, enum pool_kind kind,
+                           const struct upstream_request *r)
+{
+    struct pool *p = pool_create(h, kind);
+    if (is_own(h, r->down))
+        p->down = copy_client(r->down);
+    if (r->server_name.n)
+        p->server_name = mem_strndup(r->server_name.p, r->server_name.n);
+    return p;
+}
+
 struct pool *pool_keyed(struct upstream_host *h, enum pool_kind kind,
-                        const struct downstream_info *down)
+                        const struct upstream_request *r)
 {
     struct sbuf key = {0};
-    struct pool *p = NULL;
-    if (format_key(h, kind, down, &key)) {
-        p = hash_find(&h->keyed, (struct str){key.p, key.n});
-        if (!p) {
-            p = pool_create(h, kind);
-            p->down = copy_client(down);
-            sweep_later(h);
-            hash_set(&h->keyed, (struct str){key.p, key.n}, p);
-        }
+    if (!r->server_name.n && !is_own(h, r->down))
+        return NULL;
+    sbuf_printf(&key, "%d %zu ", (int)kind, r->server_name.n);
+    sbuf_add(&key, r->server_name.p, r->server_name.n);
+    if (is_own(h, r->down))
+        add_client(h, r->down, &key);
+    struct pool *p = hash_find(&h->keyed, (struct str){key.p, key.n});
+    if (!p) {
+        p = create(h, kind, r);
+        sweep_later(h);
+        hash_set(&h->keyed, (struct str){key.p, key.n}, p);
     }
     sbuf_fini(&key);
     return p;

@@ -1,5 +1,22 @@
 /* A request between its owner and the connection it is on. */
+#include "http/uri.h"
 #include "upstream/client_private.h"
+
+void upstream_request_name(struct upstream_request *r, const struct upstream_cluster *c,
+                           const struct headers *h)
+{
+    const struct conf_cluster *conf = cluster_conf(c);
+    if (!conf->auto_sni && !conf->auto_san)
+        return;
+    struct str name = STR_NULL;
+    if (*conf->auto_sni_header)
+        name = headers_get_name(h, str_of(conf->auto_sni_header));
+    name = uri_cut_port(name.n ? name : headers_get(h, HDR_AUTHORITY));
+    if (name.n > 2 && name.p[0] == '[')
+        name = (struct str){name.p + 1, name.n - 2};
+    /* Without a name there is none that a certificate could have. */
+    r->server_name = name.n || !conf->auto_san ? name : STR("-");
+}
 
 static void release(struct upstream_request *r)
 {

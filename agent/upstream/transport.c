@@ -145,7 +145,8 @@ static void put_under(struct upstream_host *h, struct conn *c, const struct tran
         conn_tls_refuse(c, why);
         return;
     }
-    struct conn_tls_client client = {.sni = sni_of(h, conf, o), .sessions = &h->tls_sessions};
+    struct conn_tls_client client = {
+        .sni = sni_of(h, conf, o), .name = o->name, .sessions = &h->tls_sessions};
     if (!conf->params.alpn.n)
         client.alpn = o->alpn;
     conn_tls_connect(c, ctx, tls_slot_stats(h->tls), &client);

@@ -99,6 +99,8 @@ struct upstream_request {
     struct upstream_host *host;       /* own reference */
     const struct addr *local;         /* of the connection, once ready */
     enum conf_priority priority;      /* set before the start; default otherwise */
+    /* Set before the start by upstream_request_name; a view that is used during the start only. */
+    struct str server_name;
     bool is_from_http2; /* set before the start: for clusters that speak as the client does */
     /* Set before the start, p NULL otherwise: what the request asks the connection to become
      * ("websocket"), or "CONNECT" for that method. Heads are in HTTP/1's form, whatever the
@@ -128,6 +130,10 @@ struct upstream_request {
     bool early_end, early_is_high;
 };
 
+/* auto_sni and auto_san_validation: the name that r's host has to answer to is that of the request
+ * h. Requests of another name never share its connection. */
+void upstream_request_name(struct upstream_request *r, const struct upstream_cluster *c,
+                           const struct headers *h);
 /* Asks for a connection to host (its reference passes to r). Callbacks come from the loop or, for
  * an idle pooled connection, from inside this call (on_ready). on_reset never from inside. */
 void upstream_request_start(struct upstream_request *r, struct upstream_cluster *c,

@@ -235,7 +235,8 @@ static void free_world(struct world *w)
         mem_free((char *)texts[i].p);
 }
 
-static enum tls_verdict verdict(const struct tls_validation *v, X509 *cert, bool *is_verified)
+static enum tls_verdict verdict(const struct tls_validation *v, X509 *cert, const char *own_name,
+                                bool *is_verified)
 {
     static const struct tls_params params;
     struct tls_sources s = {
@@ -248,7 +249,7 @@ static enum tls_verdict verdict(const struct tls_validation *v, X509 *cert, bool
     assert_int_equal(tls_trust_init(&t, ctx, &s, &mode, NULL), 0);
     assert_true(X509_STORE_CTX_init(x, SSL_CTX_get_cert_store(ctx), cert, NULL));
     X509_STORE_CTX_set_default(x, "ssl_client");
-    enum tls_verdict got = tls_trust_verify(&t, x, NULL, is_verified, &why);
+    enum tls_verdict got = tls_trust_verify(&t, x, NULL, own_name, is_verified, &why);
     assert_int_equal(got == TLS_VERDICT_OK, X509_STORE_CTX_get_error(x) == X509_V_OK);
     assert_int_equal(got == TLS_VERDICT_OK, !why.n);
     sbuf_fini(&why);
@@ -274,43 +275,67 @@ static void test_verdicts(void **state)
         X509 *cert;
         struct tls_validation v;
         enum tls_verdict want;
+        const char *own_name; /* that the connection asks for beside */
     } rows[] = {
-        {"trusted", w.good, {.trusted_ca = w.ca_pem}, TLS_VERDICT_OK},
-        {"another CA", w.good, {.trusted_ca = w.other_pem}, TLS_VERDICT_ERROR},
-        {"of another CA", w.strange, {.trusted_ca = w.ca_pem}, TLS_VERDICT_ERROR},
-        {"expired", w.expired, {.trusted_ca = w.ca_pem}, TLS_VERDICT_ERROR},
+        {"trusted", w.good, {.trusted_ca = w.ca_pem}, TLS_VERDICT_OK, NULL},
+        {"another CA", w.good, {.trusted_ca = w.other_pem}, TLS_VERDICT_ERROR, NULL},
+        {"of another CA", w.strange, {.trusted_ca = w.ca_pem}, TLS_VERDICT_ERROR, NULL},
+        {"expired", w.expired, {.trusted_ca = w.ca_pem}, TLS_VERDICT_ERROR, NULL},
         {"expired allowed",
          w.expired,
          {.trusted_ca = w.ca_pem, .allow_expired = true},
-         TLS_VERDICT_OK},
-        {"revoked", w.revoked, {.trusted_ca = w.ca_pem, .crl = w.crl_pem}, TLS_VERDICT_ERROR},
-        {"not revoked", w.good, {.trusted_ca = w.ca_pem, .crl = w.crl_pem}, TLS_VERDICT_OK},
-        {"named", w.good, {.trusted_ca = w.ca_pem, .sans = &good, .sans_n = 1}, TLS_VERDICT_OK},
-        {"not named", w.good, {.trusted_ca = w.ca_pem, .sans = &bad, .sans_n = 1}, TLS_VERDICT_SAN},
+         TLS_VERDICT_OK,
+         NULL},
+        {"revoked", w.revoked, {.trusted_ca = w.ca_pem, .crl = w.crl_pem}, TLS_VERDICT_ERROR, NULL},
+        {"not revoked", w.good, {.trusted_ca = w.ca_pem, .crl = w.crl_pem}, TLS_VERDICT_OK, NULL},
+        {"named",
+         w.good,
+         {.trusted_ca = w.ca_pem, .sans = &good, .sans_n = 1},
+         TLS_VERDICT_OK,
+         NULL},
+        {"not named",
+         w.good,
+         {.trusted_ca = w.ca_pem, .sans = &bad, .sans_n = 1},
+         TLS_VERDICT_SAN,
+         NULL},
+        {"own name", w.good, {.trusted_ca = w.ca_pem}, TLS_VERDICT_OK, SPIFFE},
+        {"not the own name", w.good, {.trusted_ca = w.ca_pem}, TLS_VERDICT_SAN, "x:y"},
+        {"the own name alone",
+         w.good,
+         {.trusted_ca = w.ca_pem, .sans = &bad, .sans_n = 1},
+         TLS_VERDICT_SAN,
+         SPIFFE},
         {"named by a stranger",
          w.strange,
          {.trusted_ca = w.ca_pem, .sans = &good, .sans_n = 1},
-         TLS_VERDICT_ERROR},
-        {"hash", w.good, {.hashes = hash, .hashes_n = 1}, TLS_VERDICT_OK},
-        {"another hash", w.strange, {.hashes = hash, .hashes_n = 1}, TLS_VERDICT_HASH},
-        {"no such key", w.good, {.spkis = zero, .spkis_n = 1}, TLS_VERDICT_HASH},
+         TLS_VERDICT_ERROR,
+         NULL},
+        {"hash", w.good, {.hashes = hash, .hashes_n = 1}, TLS_VERDICT_OK, NULL},
+        {"another hash", w.strange, {.hashes = hash, .hashes_n = 1}, TLS_VERDICT_HASH, NULL},
+        {"no such key", w.good, {.spkis = zero, .spkis_n = 1}, TLS_VERDICT_HASH, NULL},
         {"hash beside the wrong name",
          w.good,
          {.trusted_ca = w.ca_pem, .hashes = hash, .hashes_n = 1, .sans = &bad, .sans_n = 1},
-         TLS_VERDICT_SAN},
+         TLS_VERDICT_SAN,
+         NULL},
         {"hash of a stranger",
          w.strange,
          {.trusted_ca = w.ca_pem, .hashes = hash, .hashes_n = 1},
-         TLS_VERDICT_ERROR},
-        {"trust domain", w.good, {.domains = &here, .domains_n = 1}, TLS_VERDICT_OK},
-        {"another trust domain", w.good, {.domains = &there, .domains_n = 1}, TLS_VERDICT_ERROR},
-        {"bundle of another", w.good, {.domains = &wrong, .domains_n = 1}, TLS_VERDICT_ERROR},
+         TLS_VERDICT_ERROR,
+         NULL},
+        {"trust domain", w.good, {.domains = &here, .domains_n = 1}, TLS_VERDICT_OK, NULL},
+        {"another trust domain",
+         w.good,
+         {.domains = &there, .domains_n = 1},
+         TLS_VERDICT_ERROR,
+         NULL},
+        {"bundle of another", w.good, {.domains = &wrong, .domains_n = 1}, TLS_VERDICT_ERROR, NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct tls_validation v = rows[i].v;
         bool is_verified;
         v.max_depth = -1;
-        enum tls_verdict got = verdict(&v, rows[i].cert, &is_verified);
+        enum tls_verdict got = verdict(&v, rows[i].cert, rows[i].own_name, &is_verified);
         if (got != rows[i].want || is_verified != (got == TLS_VERDICT_OK))
             fail_msg("%s: %d", rows[i].name, (int)got);
     }
