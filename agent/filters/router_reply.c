@@ -94,17 +94,15 @@ static const char *format_details(struct router_stream *r, enum upstream_reset w
     return d;
 }
 
-static void answer_reset(struct router_stream *r, enum upstream_reset why, const char *failure,
-                         const char *details)
+/* What the transport had to say is not the client's business; the log has it. */
+static void answer_reset(struct router_stream *r, enum upstream_reset why, const char *details)
 {
-    bool has_failure = failure[0] && why != UPSTREAM_RESET_PROTOCOL;
     unsigned status = why == UPSTREAM_RESET_PROTOCOL ? 502 : 503;
     struct headers add = {0};
     char *body = arena_printf(
-        &r->s->arena, "upstream connect error or disconnect/reset before headers. %s: %s%s%s",
+        &r->s->arena, "upstream connect error or disconnect/reset before headers. %s: %s",
         r->s->info.attempts > 1 ? "retried and the latest reset reason" : "reset reason",
-        upstream_reset_text(why), has_failure ? ", transport failure reason: " : "",
-        has_failure ? failure : "");
+        upstream_reset_text(why));
     if (why == UPSTREAM_RESET_OVERFLOW && !router_options(r)->suppress_envoy_headers)
         headers_add(&add, STR("x-envoy-overloaded"), STR("true"));
     reply(r, status, str_of(body), details, upstream_reset_flag(why), &add);
@@ -126,5 +124,5 @@ void router_reply_reset(struct router_stream *r, enum upstream_reset why, const 
     }
     upstream_count_status(r->cluster, r->host, why == UPSTREAM_RESET_PROTOCOL ? 502 : 503);
     router_finish_upstream(r);
-    answer_reset(r, why, failure, details);
+    answer_reset(r, why, details);
 }

@@ -279,7 +279,8 @@ static void take_head(struct h2_session *h, const nghttp2_frame *f)
     if (!st || h->is_ended)
         return;
     if (st->got_final) {
-        stat_inc(h->stats->trailers);
+        if (h->side == H2_SERVER)
+            stat_inc(h->stats->trailers);
         st->end_waits = st->trailers_wait = st->user != NULL;
         deliver(st);
     } else if (h->side == H2_SERVER) {

@@ -159,14 +159,15 @@ static void on_trailers(struct upstream_request *up)
 static void on_reset(struct upstream_request *up, enum upstream_reset why, const char *failure)
 {
     struct callout *c = of(up);
+    (void)failure;
     if (c->response.headers.n) {
         finish_broken(c);
         return;
     }
     struct sbuf body = {0};
-    sbuf_printf(
-        &body, "upstream connect error or disconnect/reset before headers. reset reason: %s%s%s",
-        upstream_reset_text(why), failure[0] ? ", transport failure reason: " : "", failure);
+    sbuf_printf(&body,
+                "upstream connect error or disconnect/reset before headers. reset reason: %s",
+                upstream_reset_text(why));
     finish_local(c, why == UPSTREAM_RESET_PROTOCOL ? 502 : 503, body.p);
     sbuf_fini(&body);
 }

@@ -253,13 +253,14 @@ static void on_reset(struct upstream_request *up, enum upstream_reset why, const
 {
     struct grpc_callout *s = of(up);
     struct sbuf text = {0};
+    (void)failure;
     if (s->has_head) {
         fail(s, GRPC_INTERNAL, "");
         return;
     }
-    sbuf_printf(
-        &text, "upstream connect error or disconnect/reset before headers. reset reason: %s%s%s",
-        upstream_reset_text(why), failure[0] ? ", transport failure reason: " : "", failure);
+    sbuf_printf(&text,
+                "upstream connect error or disconnect/reset before headers. reset reason: %s",
+                upstream_reset_text(why));
     finish_local(s, why == UPSTREAM_RESET_PROTOCOL ? 502 : 503, text.p);
     sbuf_fini(&text);
 }

@@ -89,8 +89,8 @@ static enum upstream_reset find_reason(const struct h2_client *h, uint32_t code,
         return h->is_broken ? UPSTREAM_RESET_PROTOCOL : UPSTREAM_RESET_TERMINATED;
     if (code == H2_REFUSED_STREAM)
         return by_peer ? UPSTREAM_RESET_REMOTE_REFUSED : UPSTREAM_RESET_LOCAL_REFUSED;
-    if (!by_peer)
-        return code == H2_PROTOCOL_ERROR ? UPSTREAM_RESET_PROTOCOL : UPSTREAM_RESET_LOCAL;
+    if (code == H2_PROTOCOL_ERROR)
+        return UPSTREAM_RESET_PROTOCOL;
     return code == H2_CONNECT_ERROR ? UPSTREAM_RESET_CONNECT : UPSTREAM_RESET_REMOTE;
 }
 

@@ -303,9 +303,7 @@ static const struct {
     {"no host", "GET /no-host HTTP/1.1\r\n" HOST "\r\n", "503 Service Unavailable",
      "\r\n\r\nno healthy upstream", "", "no_healthy_upstream", "UH", ""},
     {"connection refused", "GET /refused HTTP/1.1\r\n" HOST "\r\n", "503 Service Unavailable",
-     "\r\n\r\n" RESET_TEXT "remote connection failure, transport failure reason: delayed connect "
-     "error: Connection refused",
-     "",
+     "\r\n\r\n" RESET_TEXT "remote connection failure", "Connection refused",
      "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_"
      "Connection_refused}",
      "UF", ""},
