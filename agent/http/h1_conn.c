@@ -67,6 +67,19 @@ static void on_head_timeout(struct loop_timer *t)
     reply_raw(h, 408);
 }
 
+/* An old connection closes with its next response, or when drain_timeout passes without one. */
+static void on_duration(struct loop_timer *t)
+{
+    struct h1_conn *h = container_of(t, struct h1_conn, duration_timer);
+    if (!h->is_old) {
+        h->is_old = true;
+        stat_inc(h->hcm->stats.cx_max_duration);
+        loop_timer_start(t, h->hcm->conf->drain_timeout_ms);
+    } else if (!h->stream) {
+        close_gracefully(h);
+    }
+}
+
 static void restart_idle(struct h1_conn *h)
 {
     if (h->hcm->conf->idle_timeout_ms)
@@ -123,7 +136,7 @@ static void add_framing(struct h1_conn *h, struct stream *s, bool end)
 static void decide_close(struct h1_conn *h)
 {
     const struct hcm *hcm = h->hcm;
-    if (!h->parser.keep_alive)
+    if (!h->parser.keep_alive || h->is_old)
         h->close_after = true;
     if (hcm->is_draining && hcm->is_draining(hcm->draining_arg) && !h->close_after) {
         stat_inc(hcm->stats.cx_drain_close);
@@ -479,6 +492,7 @@ static void on_close(struct conn *c)
     struct h1_conn *h = of_conn(c);
     loop_timer_stop(&h->idle_timer);
     loop_timer_stop(&h->head_timer);
+    loop_timer_stop(&h->duration_timer);
     http_linger_fini(&h->linger);
     if (h->is_used)
         stat_add(h->hcm->stats.cx_http1_active, -1);
@@ -531,6 +545,9 @@ void h1_conn_init(struct h1_conn *h, struct hcm *hcm, struct downstream_info *do
     h->parser.headers_count_max = hcm->conf->request_headers_count_max;
     loop_timer_init(&h->idle_timer, hcm->env->loop, on_idle);
     loop_timer_init(&h->head_timer, hcm->env->loop, on_head_timeout);
+    loop_timer_init(&h->duration_timer, hcm->env->loop, on_duration);
+    if (hcm->conf->max_connection_duration_ms)
+        loop_timer_start(&h->duration_timer, hcm->conf->max_connection_duration_ms);
     conn_init_accepted(&h->conn, hcm->env->loop, fd, &conn_ops);
     http_linger_init(&h->linger, &h->conn, hcm->conf->delayed_close_timeout_ms);
     down->connection_id = h->conn.id;

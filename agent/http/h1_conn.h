@@ -23,10 +23,12 @@ struct h1_conn {
     bool is_read_disabled, is_aborted, is_in_data, is_stream_held;
     bool resp_has_length; /* content-length says how much body goes out */
     uint64_t resp_left;   /* of it */
+    bool is_old;          /* max_connection_duration is over */
     bool is_raw;          /* the request asks for an upgrade: bytes follow its head */
     bool is_used;         /* a byte has come */
     uint32_t requests;
     struct loop_timer idle_timer, head_timer;
+    struct loop_timer duration_timer; /* max_connection_duration, then drain_timeout */
     struct http_linger linger;
     struct loop_task flush_task, free_task;
     /* The connection is gone; the owner frees it (from the loop). */
