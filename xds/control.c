@@ -305,6 +305,7 @@ static void define_stats(struct control *c)
         {&c->active_listeners, STAT_GAUGE, "listener_manager.total_listeners_active"},
         {&c->warming_listeners, STAT_GAUGE, "listener_manager.total_listeners_warming"},
         {&c->listener_added, STAT_COUNTER, "listener_manager.listener_added"},
+        {&c->listener_in_place_updated, STAT_COUNTER, "listener_manager.listener_in_place_updated"},
         {&c->listener_modified, STAT_COUNTER, "listener_manager.listener_modified"},
         {&c->listener_removed, STAT_COUNTER, "listener_manager.listener_removed"},
         {&c->listener_create_success, STAT_COUNTER, "listener_manager.listener_create_success"},

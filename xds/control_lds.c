@@ -154,6 +154,8 @@ void lds_check(struct control *c, struct entry *e)
                           !(sds_is_ready_for_listener(c, l) && srds_is_ready_for_listener(c, l))))
         return;
     conf_listener_each_slot(l, push_default, &ref);
+    if (e->active && ((struct conf_listener *)e->active)->base_hash == l->base_hash)
+        stat_inc(c->listener_in_place_updated);
     log_info(LOG_CONFIG, "lds: add/update listener '%s'", e->name);
     snapshot_set_listener(c->o.ops.edit(c->o.ops.arg), e->name, l);
     control_edited(c);

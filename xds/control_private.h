@@ -78,8 +78,8 @@ struct control {
     stat_id connected, dynamic_unknown, static_unknown;
     stat_id runtime_keys, runtime_layers;
     stat_id active_clusters, warming_clusters, cluster_added, cluster_modified, cluster_removed;
-    stat_id active_listeners, warming_listeners, listener_added, listener_modified,
-        listener_removed, listener_create_success, listener_create_failure;
+    stat_id active_listeners, warming_listeners, listener_in_place_updated, listener_added,
+        listener_modified, listener_removed, listener_create_success, listener_create_failure;
     unsigned scopes_wanted;          /* by listeners */
     struct conf_source scope_routes; /* of the routes of scopes; own copy */
     bool has_srds;

@@ -49,7 +49,7 @@ uint64_t decode_hash_hcm(const struct decode *d, const hcm_msg *m)
     return hash;
 }
 
-static uint64_t hash_chain(const chain_msg *m, uint64_t seed)
+uint64_t decode_hash_chain(const struct decode *d, const chain_msg *m)
 {
     size_t n = m->n_filters;
     filter_msg *copies = mem_zalloc((n + 1) * sizeof(*copies));
@@ -66,21 +66,22 @@ static uint64_t hash_chain(const chain_msg *m, uint64_t seed)
             copies[i].typed_config = NULL;
     }
     chain.filters = pointers;
-    uint64_t hash = decode_hash(&chain.base, seed);
+    uint64_t hash = decode_hash(&chain.base, d->hash);
     mem_free(pointers);
     mem_free(copies);
     return hash;
 }
 
-uint64_t decode_hash_listener(const struct decode *d, const listener_msg *m)
+void decode_hash_listener(const listener_msg *m, struct conf_listener *out)
 {
     listener_msg l = *m;
-    uint64_t hash = d->hash;
-    for (size_t i = 0; i < m->n_filter_chains; i++)
-        hash = hash_chain(m->filter_chains[i], hash);
-    if (m->default_filter_chain)
-        hash = hash_chain(m->default_filter_chain, hash + 1);
     l.n_filter_chains = 0;
     l.default_filter_chain = NULL;
-    return decode_hash(&l.base, hash);
+    out->base_hash = decode_hash(&l.base, 0);
+    uint64_t hash = out->base_hash;
+    for (size_t i = 0; i < out->chains_n; i++)
+        hash = hash_xx64(&out->chains[i].hash, sizeof(hash), hash);
+    if (out->default_chain)
+        hash = hash_xx64(&out->default_chain->hash, sizeof(hash), hash + 1);
+    out->object.hash = hash;
 }

@@ -162,10 +162,24 @@ static int check_overlap(const struct conf_chain_match *m, struct hash *seen, si
 
 /* ---- filter chains ---- */
 
+static bool has_inline_plugin(const struct conf_filter_chain *c)
+{
+    for (size_t i = 0; i < c->filters_n; i++) {
+        const struct conf_net_filter *f = &c->filters[i];
+        if (f->plugin)
+            return true;
+        for (size_t k = 0; f->hcm && k < f->hcm->filters_n; k++)
+            if (f->hcm->filters[k].plugin)
+                return true;
+    }
+    return false;
+}
+
 static int decode_chain(struct decode *d, const chain_msg *m, struct conf_filter_chain *c,
                         const char *fallback_name, struct error *err)
 {
     c->name = decode_text(d, m->name);
+    d->hash = 0;
     d->chain = *m->name ? c->name : fallback_name;
     if (decode_match(d, m->filter_chain_match, &c->match, err))
         return error_prefix(err, "filter_chain_match.");
@@ -173,7 +187,13 @@ static int decode_chain(struct decode *d, const chain_msg *m, struct conf_filter
     if (!rc)
         rc = decode_ms(m->transport_socket_connect_timeout, 0, "transport_socket_connect_timeout",
                        &c->transport_connect_timeout_ms, err);
-    return rc ? rc : decode_net_filters(d, m, c, err);
+    if (!rc)
+        rc = decode_net_filters(d, m, c, err);
+    c->hash = decode_hash_chain(d, m);
+    /* The plugins inside are known by the chain's name, or by its place. */
+    if (!*m->name && has_inline_plugin(c))
+        c->hash = hash_xx64(d->chain, strlen(d->chain), c->hash);
+    return rc;
 }
 
 static int decode_chains(struct decode *d, const listener_msg *m, struct conf_listener *l,
@@ -289,7 +309,7 @@ int decode_listener(struct str bytes, const struct pb_unknown *unknown,
         d.out = &l->object.arena;
         rc = decode_fields(&d, m, l, err);
         if (!rc)
-            l->object.hash = decode_hash_listener(&d, m);
+            decode_hash_listener(m, l);
     }
     *listener_r = rc ? NULL : l;
     if (rc)

@@ -140,8 +140,11 @@ int decode_http_filters(struct decode *d, const hcm_msg *m, struct conf_hcm *out
 uint64_t decode_hash(const ProtobufCMessage *msg, uint64_t seed);
 /* On top of d->hash, without inline plugin configurations. */
 uint64_t decode_hash_hcm(const struct decode *d, const hcm_msg *m);
-uint64_t decode_hash_listener(const struct decode *d,
-                              const Envoy__Config__Listener__V3__Listener *m);
+uint64_t decode_hash_chain(const struct decode *d,
+                           const Envoy__Config__Listener__V3__FilterChain *m);
+/* Sets both of its hashes; those of its chains are set. */
+void decode_hash_listener(const Envoy__Config__Listener__V3__Listener *m,
+                          struct conf_listener *out);
 
 /* ---- decode_hcm.c, decode_tcp_proxy.c ---- */
 int decode_hcm(struct decode *d, const ProtobufCMessage *msg, struct conf_net_filter *f,

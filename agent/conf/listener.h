@@ -191,6 +191,7 @@ struct conf_chain_match {
 
 struct conf_filter_chain {
     const char *name;
+    uint64_t hash; /* without inline plugin configurations: equal ones are the same chain */
     struct conf_chain_match match;
     struct conf_net_filter *filters; /* the last one is terminal */
     size_t filters_n;
@@ -241,6 +242,7 @@ struct conf_socket {
 
 struct conf_listener {
     struct conf_object object; /* hash: without inline plugin configurations */
+    uint64_t base_hash;        /* of all but its filter chains */
     struct addr address;       /* of its first socket */
     struct conf_socket *sockets;
     size_t sockets_n;

@@ -103,7 +103,7 @@ void http_session_start(struct listener *l, struct listener_chain *chain, const 
 {
     struct http_session *s = MEM_NEW(struct http_session);
     enum conf_codec codec = chain->hcm->conf->codec;
-    downstream_init(&s->down, l, a, chain->conf);
+    downstream_init(&s->down, l, a, chain);
     s->down.close = close_session;
     s->hcm = chain->hcm;
     stat_inc(s->hcm->stats.cx_total);

@@ -11,17 +11,16 @@
 #include "filters/registry.h"
 #include "net/tls_info.h"
 #include "proxy/balance.h"
+#include "proxy/chain.h"
 #include "proxy/chain_match.h"
 #include "proxy/inspect.h"
 #include "proxy/proxy_header.h"
 #include "proxy/tls_accept.h"
 
-enum { PREFIX_MAX = 256 };
-
-static void format_prefix(const struct conf_listener *conf, char prefix[PREFIX_MAX])
+void listener_format_prefix(const struct conf_listener *conf, char prefix[LISTENER_PREFIX_MAX])
 {
     if (conf->stat_prefix[0]) {
-        snprintf(prefix, PREFIX_MAX, "%s", conf->stat_prefix);
+        snprintf(prefix, LISTENER_PREFIX_MAX, "%s", conf->stat_prefix);
     } else {
         addr_format(&conf->address, prefix);
         for (char *p = prefix; *p; p++) /* Envoy: "0.0.0.0_80", "[__1]_80" */
@@ -32,10 +31,10 @@ static void format_prefix(const struct conf_listener *conf, char prefix[PREFIX_M
 
 static void init_stats(struct listener_stats *st, const struct conf_listener *conf, unsigned worker)
 {
-    char prefix[PREFIX_MAX], name[24] = "main_thread";
+    char prefix[LISTENER_PREFIX_MAX], name[24] = "main_thread";
     if (!conf->is_admin)
         snprintf(name, sizeof(name), "worker_%u", worker);
-    format_prefix(conf, prefix);
+    listener_format_prefix(conf, prefix);
 #define X(kind, field, name) st->field = stat_define(STAT_##kind, "listener.%s." name, prefix);
     LISTENER_STAT_MAP(X)
 #undef X
@@ -57,84 +56,13 @@ static void fini_stats(struct listener_stats *st)
 #undef X
 }
 
-static bool is_draining(void *arg)
-{
-    struct listener *l = arg;
-    uint64_t now_us = loop_now_us(l->env->loop);
-    return overload_strikes(OVERLOAD_DISABLE_HTTP_KEEPALIVE) ||
-           drain_closes(l->conf->direction == CONF_INBOUND, !l->conf->drains_when_modified_only,
-                        now_us) ||
-           (l->drain_start_us && drain_is_due(l->drain_start_us, now_us));
-}
-
-static void log_stream(struct hcm *hcm, struct stream *s)
-{
-    access_logs_write(hcm->logs, &s->info, s);
-}
-
-static void init_chain(struct listener *l, struct listener_chain *c,
-                       const struct conf_filter_chain *conf, http_filter_find_fn find)
-{
-    char prefix[PREFIX_MAX], full[PREFIX_MAX + 16];
-    c->conf = conf;
-    if (conf->tls) {
-        format_prefix(l->conf, prefix);
-        snprintf(full, sizeof(full), "listener.%s", prefix);
-        c->tls = tls_slot_create(conf->tls, full);
-    }
-    const struct conf_net_filter *last = &conf->filters[conf->filters_n - 1];
-    if (last->kind == CONF_NET_HCM) {
-        c->hcm = hcm_create(last->hcm, l->env, l->conf->buffer_limit, find);
-        c->hcm->log = log_stream;
-        c->hcm->logs =
-            access_logs_create(l->env->logs, last->hcm->access_logs, last->hcm->access_logs_n);
-        c->hcm->is_draining = is_draining;
-        c->hcm->draining_arg = l;
-    } else {
-        c->logs = access_logs_create(l->env->logs, last->tcp_proxy->access_logs,
-                                     last->tcp_proxy->access_logs_n);
-#define X(kind, field, name) \
-    c->tcp_stats.field = stat_define(STAT_##kind, "tcp.%s." name, last->tcp_proxy->stat_prefix);
-        TCP_STAT_MAP(X)
-#undef X
-    }
-    c->worker_objs = mem_zalloc(conf->filters_n * sizeof(*c->worker_objs));
-    for (size_t i = 0; i < conf->filters_n; i++) {
-        const struct net_filter_ops *ops = registry_net_filter(conf->filters[i].kind);
-        if (ops && ops->worker_init)
-            ops->worker_init(&conf->filters[i], l->env, &c->worker_objs[i]);
-    }
-}
-
-static void fini_chain(struct listener_chain *c)
-{
-    if (c->hcm) {
-        access_logs_destroy(&c->hcm->logs);
-    } else {
-        access_logs_destroy(&c->logs);
-#define X(kind, field, name) stat_release(c->tcp_stats.field);
-        TCP_STAT_MAP(X)
-#undef X
-    }
-    hcm_destroy(&c->hcm);
-    tls_slot_unref(c->tls);
-    for (size_t i = 0; i < c->conf->filters_n; i++) {
-        const struct net_filter_ops *ops = registry_net_filter(c->conf->filters[i].kind);
-        if (ops && ops->worker_fini)
-            ops->worker_fini(c->worker_objs[i]);
-    }
-    mem_free(c->worker_objs);
-}
-
 static void run_free(struct loop_task *t)
 {
     struct listener *l = container_of(t, struct listener, free_task);
     l->on_gone(l, l->on_gone_arg);
-    for (size_t i = 0; i < l->chains_n; i++)
-        fini_chain(&l->chains[i]);
+    chains_clear(l);
     fini_stats(&l->stats);
     proxy_header_stats_destroy(&l->proxy_stats);
-    mem_free(l->chains);
     conf_object_unref(l->conf);
     mem_free(l);
 }
@@ -154,20 +82,26 @@ struct listener *listener_create_with(struct conf_listener *conf, struct filter_
     list_init(&l->connections);
     init_stats(&l->stats, conf, env->worker_index);
     l->proxy_stats = proxy_header_stats_create(conf);
-    l->chains_n = conf->chains_n + (conf->default_chain ? 1 : 0);
-    l->chains = mem_zalloc(l->chains_n * sizeof(*l->chains));
-    for (size_t i = 0; i < conf->chains_n; i++)
-        init_chain(l, &l->chains[i], &conf->chains[i], find);
-    if (conf->default_chain)
-        init_chain(l, &l->chains[conf->chains_n], conf->default_chain, find);
+    l->find_filter = find;
+    chains_set(l, conf, 0);
     return l;
+}
+
+void listener_update(struct listener *l, struct conf_listener *conf, uint64_t drain_ms)
+{
+    struct conf_listener *old = l->conf;
+    balance_add(conf, l->env->worker_index, (int)l->connections_n);
+    balance_add(old, l->env->worker_index, -(int)l->connections_n);
+    chains_set(l, conf, drain_ms);
+    l->conf = conf_object_ref(conf);
+    conf_object_unref(old);
 }
 
 static struct listener_chain *runtime_of(struct listener *l, const struct conf_filter_chain *c)
 {
     if (c == l->conf->default_chain)
-        return &l->chains[l->conf->chains_n];
-    return &l->chains[c - l->conf->chains];
+        return l->chains[l->conf->chains_n];
+    return l->chains[c - l->conf->chains];
 }
 
 void listener_refuse(struct listener *l, int fd, const char *why)
@@ -281,9 +215,12 @@ static struct client_source source_of(const struct conf_listener *conf, const st
 }
 
 void downstream_init(struct downstream *d, struct listener *l, const struct accepted *a,
-                     const struct conf_filter_chain *chain)
+                     struct listener_chain *chain)
 {
     d->listener = l;
+    d->chain = chain;
+    /* The listener may be updated meanwhile. A chain keeps what it is of; before one is chosen: */
+    d->conf = chain ? NULL : conf_object_ref(l->conf);
     d->start_us = loop_now_us(l->env->loop);
     d->server_name = a->server_name && *a->server_name ? mem_strdup(a->server_name) : NULL;
     d->proxy_tlvs = a->proxy_tlvs.n ? mem_dup(a->proxy_tlvs.p, a->proxy_tlvs.n) : NULL;
@@ -297,9 +234,11 @@ void downstream_init(struct downstream *d, struct listener *l, const struct acce
         .source = source_of(l->conf, &a->local),
         .requested_server_name = d->server_name ? d->server_name : "",
         .direction = l->conf->direction,
-        .listener = l->conf,
-        .chain = chain,
+        .listener = chain ? chain->owner : l->conf,
+        .chain = chain ? chain->conf : NULL,
     };
+    if (chain)
+        chain->connections_n++;
     list_add_tail(&l->connections, &d->node);
     l->connections_n++;
     balance_add(l->conf, l->env->worker_index, 1);
@@ -312,12 +251,15 @@ void downstream_hand_over(struct downstream *d)
 {
     struct listener *l = d->listener;
     list_del(&d->node);
+    conf_object_unref(d->conf);
     mem_free(d->server_name);
     mem_free(d->proxy_tlvs);
     balance_add(l->conf, l->env->worker_index, -1);
     overload_count_connection(l->conf->ignores_connection_limit ? 0 : -1);
     stat_add(l->stats.cx_active, -1);
     stat_add(l->stats.worker_cx_active, -1);
+    if (d->chain)
+        chain_leave(d->chain);
     if (--l->connections_n == 0 && l->is_draining)
         loop_defer(l->env->loop, &l->free_task);
 }

@@ -55,9 +55,17 @@ struct listener_stats {
 #undef X
 };
 
-/* One filter chain's runtime: an HTTP connection manager, or network filters. */
+/* One filter chain's runtime: an HTTP connection manager, or network filters. An update of the
+ * listener that leaves the chain as it is leaves it here too, with what it was made of. */
 struct listener_chain {
+    struct listener *listener;
+    struct conf_listener *owner; /* own reference: of conf */
     const struct conf_filter_chain *conf;
+    size_t connections_n;
+    bool is_removed; /* by an update: goes with its last connection */
+    uint64_t drain_start_us;
+    struct loop_timer drain_timer;
+    struct loop_task free_task;
     struct hcm *hcm;            /* NULL: TCP */
     struct tcp_stats tcp_stats; /* TCP only, */
     struct access_logs *logs;   /* likewise */
@@ -68,8 +76,9 @@ struct listener_chain {
 struct listener {
     struct conf_listener *conf; /* own reference */
     struct filter_env *env;
-    struct listener_chain *chains; /* conf->chains_n, then the default chain if there is one */
+    struct listener_chain **chains; /* conf->chains_n, then the default chain if there is one */
     size_t chains_n;
+    const struct http_filter_ops *(*find_filter)(enum conf_http_filter_kind kind);
     struct listener_stats stats;
     struct proxy_header_stats *proxy_stats; /* NULL: no such filter */
     /* The listener that has an address, among all of the worker; NULL: none. */
@@ -98,6 +107,8 @@ struct accepted {
 struct downstream {
     struct list node;
     struct listener *listener;
+    struct listener_chain *chain; /* NULL: not chosen yet */
+    struct conf_listener *conf;   /* own reference while chain is NULL */
     struct downstream_info info;
     uint64_t start_us;
     char *server_name, *proxy_tlvs; /* own copies, or NULL */
@@ -111,6 +122,12 @@ struct listener *listener_create(struct conf_listener *conf, struct filter_env *
 /* With other HTTP filters than the registry's: for the admin listener. */
 struct listener *listener_create_with(struct conf_listener *conf, struct filter_env *env,
                                       http_filter_find_fn find);
+/* Another version that differs in filter chains only: those that are the same stay, with their
+ * connections; the others drain for drain_ms. */
+void listener_update(struct listener *l, struct conf_listener *conf, uint64_t drain_ms);
+enum { LISTENER_PREFIX_MAX = 256 };
+/* What stands for the listener in names of statistics. */
+void listener_format_prefix(const struct conf_listener *conf, char prefix[LISTENER_PREFIX_MAX]);
 /* Takes over the accepted descriptor: finds the chain and starts the connection. */
 void listener_take(struct listener *l, const struct accepted *a);
 struct inspected;
@@ -132,7 +149,7 @@ void listener_close_all(struct listener *l);
 
 /* For connections: joined by listener_take, left when they are gone. */
 void downstream_init(struct downstream *d, struct listener *l, const struct accepted *a,
-                     const struct conf_filter_chain *chain);
+                     struct listener_chain *chain);
 /* The same again for the object that goes on with descriptor fd. */
 struct accepted downstream_accepted(const struct downstream *d, int fd);
 void downstream_fini(struct downstream *d);

@@ -370,7 +370,9 @@ void listeners_apply(struct listeners *ls, const int *fds, uint64_t drain_ms)
             fds += conf->sockets_n;
             continue;
         }
-        if (!l || l->conf != conf) {
+        if (l && l->conf != conf && l->conf->base_hash == conf->base_hash) {
+            listener_update(l, conf, drain_ms);
+        } else if (!l || l->conf != conf) {
             replaced[i] = l;
             l = listener_create(conf, ls->env);
             l->find = find_by_address;

@@ -419,7 +419,7 @@ void tcp_session_start(struct listener *l, struct listener_chain *chain, const s
                        struct conn_tls *tls)
 {
     struct tcp_session *s = MEM_NEW(struct tcp_session);
-    downstream_init(&s->down, l, a, chain->conf);
+    downstream_init(&s->down, l, a, chain);
     s->down.close = close_now;
     s->conf = chain->conf->filters[chain->conf->filters_n - 1].tcp_proxy;
     s->hold = hold_take(l->env);

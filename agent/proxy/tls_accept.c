@@ -74,7 +74,7 @@ void tls_accept_start(struct listener *l, struct listener_chain *chain, const st
     const char *why;
     struct tls_context *ctx = tls_slot_context(chain->tls, l->env->current->snapshot, &why);
     struct tls_accept *a = MEM_NEW(struct tls_accept);
-    downstream_init(&a->down, l, from, chain->conf);
+    downstream_init(&a->down, l, from, chain);
     a->down.close = close_now;
     a->chain = chain;
     conn_init_accepted(&a->conn, l->env->loop, from->fd, &accept_ops);
