@@ -9,7 +9,7 @@ typedef Envoy__Extensions__Upstreams__Http__V3__HttpProtocolOptions options_msg;
 typedef Envoy__Config__Core__V3__Http1ProtocolOptions http1_msg;
 typedef Envoy__Config__Core__V3__Http2ProtocolOptions http2_msg;
 
-enum { IDLE_TIMEOUT_MS = 3600 * 1000 };
+enum { IDLE_TIMEOUT_MS = 3600 * 1000, HEADERS_KB_MAX = 8192 };
 
 #define OPTIONS(x) ENVOY__EXTENSIONS__UPSTREAMS__HTTP__V3__HTTP_PROTOCOL_OPTIONS__##x
 
@@ -21,6 +21,17 @@ static int set_common(const Envoy__Config__Core__V3__HttpProtocolOptions *o, str
         return 0;
     if (o->max_requests_per_connection)
         c->max_requests_per_connection = o->max_requests_per_connection->value;
+    c->response_headers_count_max = pb_u32(o->max_headers_count, 0);
+    if (o->max_headers_count && !c->response_headers_count_max)
+        return error_set(err, ERR_INVALID,
+                         "common_http_protocol_options.max_headers_count: must be at least 1");
+    uint32_t kb = pb_u32(o->max_response_headers_kb, 0);
+    if (o->max_response_headers_kb && (!kb || kb > HEADERS_KB_MAX))
+        return error_set(err, ERR_INVALID,
+                         "common_http_protocol_options.max_response_headers_kb: must be within 1 "
+                         "and %d",
+                         HEADERS_KB_MAX);
+    c->response_headers_size_max = kb * 1024;
     int rc = decode_ms(o->idle_timeout, IDLE_TIMEOUT_MS, "idle_timeout", &c->idle_timeout_ms, err);
     if (!rc)
         rc = decode_ms(o->max_connection_duration, 0, "max_connection_duration",

@@ -110,8 +110,9 @@ struct conf_cluster {
     bool use_http_header;   /* ORIGINAL_DST: x-envoy-original-dst-host */
     uint16_t original_dst_port; /* upstream_port_override; 0 none */
     uint64_t buffer_limit;      /* per_connection_buffer_limit_bytes, default 1 MiB */
-    bool http1_trailers;        /* enable_trailers */
-    bool auto_sni, auto_san;    /* SNI is the request's host; the certificate must have that name */
+    uint32_t response_headers_size_max, response_headers_count_max; /* 0: the codec's own */
+    bool http1_trailers;                                            /* enable_trailers */
+    bool auto_sni, auto_san; /* SNI is the request's host; the certificate must have that name */
     const char *auto_sni_header; /* what holds it, lower case; "": :authority */
     enum conf_upstream_http http;
     struct conf_http2 http2;

@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "upstream/client_private.h"
 
-enum { IN_MIN = (80 + 16) * 1024 }; /* the head of a response must fit into what is read ahead */
+enum { HEAD_MAX = 80 * 1024, IN_MORE = 16 * 1024 };
 
 static struct client *of(struct conn *conn)
 {
@@ -209,7 +209,9 @@ void client_open(struct pool *p, unsigned priority)
     c->start_us = loop_now_us(cluster->loop);
     p->clients_n++;
     init_conn(c);
-    c->conn.high_water = conf->buffer_limit > IN_MIN ? conf->buffer_limit : IN_MIN;
+    /* The head of a response must fit into what is read ahead. */
+    uint64_t head = conf->response_headers_size_max ? conf->response_headers_size_max : HEAD_MAX;
+    c->conn.high_water = conf->buffer_limit > head + IN_MORE ? conf->buffer_limit : head + IN_MORE;
     loop_timer_init(&c->timer, cluster->loop, on_timer);
     loop_timer_init(&c->age_timer, cluster->loop, on_age);
     if (conf->connect_timeout_ms)

@@ -252,7 +252,11 @@ static void start(struct client *c)
     struct h1_client *h = MEM_NEW(struct h1_client);
     h->c = c;
     h1_parse_init(&h->parser, H1_RESPONSE);
-    h->parser.headers_size_max = HEAD_MAX;
+    const struct conf_cluster *conf = cluster_conf(c->host->cluster);
+    h->parser.headers_size_max =
+        conf->response_headers_size_max ? conf->response_headers_size_max : HEAD_MAX;
+    if (conf->response_headers_count_max)
+        h->parser.headers_count_max = conf->response_headers_count_max;
     c->codec_state = h;
     c->streams_max = 1;
 }

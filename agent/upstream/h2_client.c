@@ -189,6 +189,10 @@ static void start(struct client *c)
     h2_session_init(&h->session, H2_CLIENT, &c->conn, &h->conf->http2, &session_ops,
                     get_stats(cluster));
     h->session.buffer_limit = h->conf->buffer_limit;
+    if (h->conf->response_headers_size_max)
+        h->session.headers_size_max = h->conf->response_headers_size_max;
+    if (h->conf->response_headers_count_max)
+        h->session.headers_count_max = h->conf->response_headers_count_max;
 }
 
 static void stop(struct client *c)

@@ -184,6 +184,14 @@ static const struct {
      "{name: c, filters: [{name: f, typed_config: {'@type': "
      "type.googleapis.com/google.protobuf.Empty}}]}",
      "filters[0]: 'f' is not supported"},
+    {"too large heads",
+     HTTP("explicit_http_config: {http_protocol_options: {}}, common_http_protocol_options: "
+          "{max_response_headers_kb: 8193}"),
+     AT_HTTP "common_http_protocol_options.max_response_headers_kb: must be within 1 and 8192"},
+    {"no fields",
+     HTTP("explicit_http_config: {http_protocol_options: {}}, common_http_protocol_options: "
+          "{max_headers_count: 0}"),
+     AT_HTTP "common_http_protocol_options.max_headers_count: must be at least 1"},
     {"no protocol", HTTP("common_http_protocol_options: {}"),
      AT_HTTP "upstream_protocol_options: required"},
     {"a protocol of no name", HTTP("explicit_http_config: {}"),
