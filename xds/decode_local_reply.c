@@ -15,7 +15,7 @@ enum { FILTER_DEPTH_MAX = 16, BODY_MAX = 64 * 1024 };
 static int decode_filter(struct decode *d, const filter_msg *m, unsigned depth,
                          struct conf_log_filter *f, struct error *err);
 
-static int set_compare(const compare_msg *m, enum conf_log_filter_kind kind,
+static int set_compare(struct decode *d, const compare_msg *m, enum conf_log_filter_kind kind,
                        struct conf_log_filter *f, struct error *err)
 {
     f->kind = kind;
@@ -25,6 +25,7 @@ static int set_compare(const compare_msg *m, enum conf_log_filter_kind kind,
         return error_set(err, ERR_INVALID, "comparison.op: unknown value %d", (int)m->op);
     f->op = (enum conf_compare)m->op; /* numbered alike */
     f->value = m->value->default_value;
+    f->runtime_key = decode_str(d, m->value->runtime_key);
     return 0;
 }
 
@@ -51,16 +52,61 @@ static int set_flags(struct decode *d, char *const *flags, size_t n, struct conf
     return 0;
 }
 
+static int set_grpc(const Envoy__Config__Accesslog__V3__GrpcStatusFilter *m,
+                    struct conf_log_filter *f, struct error *err)
+{
+    enum { GRPC_MAX = 16 };
+    f->kind = CONF_LOG_FILTER_GRPC;
+    f->excludes = m->exclude;
+    for (size_t i = 0; i < m->n_statuses; i++) {
+        if ((unsigned)m->statuses[i] > GRPC_MAX)
+            return error_set(err, ERR_INVALID, "grpc_status_filter.statuses[%zu]: unknown value %d",
+                             i, (int)m->statuses[i]);
+        f->wanted |= 1u << m->statuses[i];
+    }
+    return 0;
+}
+
+static int set_types(const Envoy__Config__Accesslog__V3__LogTypeFilter *m,
+                     struct conf_log_filter *f, struct error *err)
+{
+    enum { TYPE_MAX = 31 };
+    f->kind = CONF_LOG_FILTER_TYPE;
+    f->excludes = m->exclude;
+    for (size_t i = 0; i < m->n_types; i++) {
+        if ((unsigned)m->types[i] > TYPE_MAX)
+            return error_set(err, ERR_INVALID, "log_type_filter.types[%zu]: unknown value %d", i,
+                             (int)m->types[i]);
+        f->wanted |= 1u << m->types[i];
+    }
+    return 0;
+}
+
+static int set_runtime(struct decode *d, const Envoy__Config__Accesslog__V3__RuntimeFilter *m,
+                       struct conf_log_filter *f, struct error *err)
+{
+    f->kind = CONF_LOG_FILTER_RUNTIME;
+    f->is_random = m->use_independent_randomness;
+    if (!*m->runtime_key)
+        return error_set(err, ERR_INVALID, "runtime_filter.runtime_key: must not be empty");
+    f->share = (struct conf_fraction){0, 100, decode_str(d, m->runtime_key)};
+    if (m->percent_sampled) {
+        f->share.numerator = m->percent_sampled->numerator;
+        f->share.denominator = decode_denominator(m->percent_sampled);
+    }
+    return 0;
+}
+
 static int decode_filter(struct decode *d, const filter_msg *m, unsigned depth,
                          struct conf_log_filter *f, struct error *err)
 {
     switch (m->filter_specifier_case) {
     case FILTER(STATUS_CODE_FILTER):
-        return set_compare(m->status_code_filter->comparison, CONF_LOG_FILTER_STATUS, f, err)
+        return set_compare(d, m->status_code_filter->comparison, CONF_LOG_FILTER_STATUS, f, err)
                    ? error_prefix(err, "status_code_filter.")
                    : 0;
     case FILTER(DURATION_FILTER):
-        return set_compare(m->duration_filter->comparison, CONF_LOG_FILTER_DURATION, f, err)
+        return set_compare(d, m->duration_filter->comparison, CONF_LOG_FILTER_DURATION, f, err)
                    ? error_prefix(err, "duration_filter.")
                    : 0;
     case FILTER(HEADER_FILTER):
@@ -72,6 +118,15 @@ static int decode_filter(struct decode *d, const filter_msg *m, unsigned depth,
                    : 0;
     case FILTER(RESPONSE_FLAG_FILTER):
         return set_flags(d, m->response_flag_filter->flags, m->response_flag_filter->n_flags, f);
+    case FILTER(GRPC_STATUS_FILTER):
+        return set_grpc(m->grpc_status_filter, f, err);
+    case FILTER(LOG_TYPE_FILTER):
+        return set_types(m->log_type_filter, f, err);
+    case FILTER(RUNTIME_FILTER):
+        return set_runtime(d, m->runtime_filter, f, err);
+    case FILTER(NOT_HEALTH_CHECK_FILTER):
+        f->kind = CONF_LOG_FILTER_ALL;
+        return 0;
     case FILTER(AND_FILTER):
         f->kind = CONF_LOG_FILTER_AND;
         return set_list(d, m->and_filter->filters, m->and_filter->n_filters, depth, f, err)

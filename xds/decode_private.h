@@ -149,6 +149,9 @@ void decode_hash_listener(const Envoy__Config__Listener__V3__Listener *m,
 /* ---- decode_hcm.c, decode_tcp_proxy.c ---- */
 int decode_hcm(struct decode *d, const ProtobufCMessage *msg, struct conf_net_filter *f,
                struct error *err);
+/* ---- decode_route_match.c ---- */
+uint32_t decode_denominator(const Envoy__Type__V3__FractionalPercent *p);
+
 /* ---- decode_local_reply.c ---- */
 int decode_log_filter(struct decode *d, const Envoy__Config__Accesslog__V3__AccessLogFilter *m,
                       struct conf_log_filter **filter_r, struct error *err);

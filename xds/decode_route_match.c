@@ -85,7 +85,7 @@ static int set_cookies(struct decode *d, const match_msg *m, struct conf_route *
     return 0;
 }
 
-static uint32_t denominator(const Envoy__Type__V3__FractionalPercent *p)
+uint32_t decode_denominator(const Envoy__Type__V3__FractionalPercent *p)
 {
     switch (p->denominator) {
     case ENVOY__TYPE__V3__FRACTIONAL_PERCENT__DENOMINATOR_TYPE__TEN_THOUSAND:
@@ -106,8 +106,9 @@ static int set_fraction(struct decode *d,
         return 0;
     if (!m->default_value)
         return error_set(err, ERR_INVALID, "runtime_fraction.default_value: required");
-    r->fraction = (struct conf_fraction){m->default_value->numerator, denominator(m->default_value),
-                                         decode_str(d, m->runtime_key)};
+    r->fraction =
+        (struct conf_fraction){m->default_value->numerator, decode_denominator(m->default_value),
+                               decode_str(d, m->runtime_key)};
     return 0;
 }
 

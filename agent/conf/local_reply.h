@@ -12,9 +12,16 @@ enum conf_log_filter_kind {
     CONF_LOG_FILTER_DURATION, /* ms */
     CONF_LOG_FILTER_HEADER,   /* of the request */
     CONF_LOG_FILTER_FLAGS,
+    CONF_LOG_FILTER_GRPC, /* status of gRPC, also of what the status of HTTP stands for */
+    CONF_LOG_FILTER_RUNTIME,
+    CONF_LOG_FILTER_TYPE,
+    CONF_LOG_FILTER_ALL, /* not_health_check_filter: no filter marks health checks */
     CONF_LOG_FILTER_AND,
     CONF_LOG_FILTER_OR,
 };
+
+/* AccessLogType: those that there are, numbered alike. */
+enum conf_log_type { CONF_LOG_TCP_END = 3, CONF_LOG_DOWNSTREAM_END = 6 };
 
 enum conf_compare { CONF_COMPARE_EQ, CONF_COMPARE_GE, CONF_COMPARE_LE, CONF_COMPARE_NE };
 
@@ -22,9 +29,14 @@ struct conf_log_filter {
     enum conf_log_filter_kind kind;
     enum conf_compare op;
     uint32_t value;
+    struct str runtime_key; /* gives value; "": none */
     struct conf_header_match header;
     struct str *flags; /* "UH"; none: any flag */
     size_t flags_n;
+    uint32_t wanted;                 /* GRPC: statuses; TYPE: enum conf_log_type; a bit for each */
+    bool excludes;                   /* those */
+    struct conf_fraction share;      /* CONF_LOG_FILTER_RUNTIME */
+    bool is_random;                  /* not by the request's id */
     struct conf_log_filter *filters; /* of AND, OR */
     size_t filters_n;
 };

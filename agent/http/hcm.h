@@ -100,6 +100,9 @@ struct hcm_verdict {
     struct str location; /* of a redirect */
 };
 
+/* gRPC's status for one of HTTP; http/local_reply.c. Source: Grpc::Utility::httpToGrpcStatus. */
+int grpc_of_http(unsigned status);
+
 /* Envoy's header pipeline (http/hcm_headers.c). */
 struct hcm_verdict hcm_request_headers(struct stream *s);
 void hcm_response_headers(struct stream *s);

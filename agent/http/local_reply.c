@@ -8,7 +8,7 @@
 #include "http/header_ops.h"
 #include "http/log_filter.h"
 
-static int grpc_of_http(unsigned status)
+int grpc_of_http(unsigned status)
 {
     switch (status) {
     case 400:
