@@ -38,6 +38,8 @@ static void count_end(struct http_session *s, const struct conn *c)
 static void end(struct http_session *s, const struct conn *c)
 {
     count_end(s, c);
+    s->down.rx_bytes = c->rx_bytes;
+    s->down.tx_bytes = c->tx_bytes;
     downstream_fini(&s->down);
 }
 

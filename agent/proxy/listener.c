@@ -63,6 +63,7 @@ static void run_free(struct loop_task *t)
     chains_clear(l);
     fini_stats(&l->stats);
     proxy_header_stats_destroy(&l->proxy_stats);
+    access_logs_destroy(&l->logs);
     conf_object_unref(l->conf);
     mem_free(l);
 }
@@ -82,6 +83,7 @@ struct listener *listener_create_with(struct conf_listener *conf, struct filter_
     list_init(&l->connections);
     init_stats(&l->stats, conf, env->worker_index);
     l->proxy_stats = proxy_header_stats_create(conf);
+    l->logs = access_logs_create(env->logs, conf->access_logs, conf->access_logs_n);
     l->find_filter = find;
     chains_set(l, conf, 0);
     return l;
@@ -102,6 +104,32 @@ static struct listener_chain *runtime_of(struct listener *l, const struct conf_f
     if (c == l->conf->default_chain)
         return l->chains[l->conf->chains_n];
     return l->chains[c - l->conf->chains];
+}
+
+static void log_end(struct listener *l, const struct downstream_info *down, uint64_t start_us,
+                    struct stream_info *info)
+{
+    info->down = down;
+    info->start_us = start_us;
+    info->end_us = loop_now_us(l->env->loop);
+    info->start_wall_ns = loop_wall_ns(l->env->loop) - (info->end_us - start_us) * 1000;
+    info->http_minor = 255;
+    access_logs_write(l->logs, info, NULL);
+}
+
+/* A connection that no chain takes. */
+static void log_lost(struct listener *l, const struct accepted *a)
+{
+    struct downstream_info down = {.local = a->local,
+                                   .remote = a->remote,
+                                   .direct_local = a->direct_local,
+                                   .direct_remote = a->direct_remote,
+                                   .requested_server_name = a->server_name ? a->server_name : "",
+                                   .direction = l->conf->direction,
+                                   .listener = l->conf};
+    struct stream_info info = {.flags = FLAG_NO_ROUTE_FOUND,
+                               .termination_details = "filter_chain_not_found"};
+    log_end(l, &down, loop_now_us(l->env->loop), &info);
 }
 
 void listener_refuse(struct listener *l, int fd, const char *why)
@@ -152,6 +180,7 @@ void listener_choose(struct listener *l, const struct accepted *a, const struct 
     const struct conf_filter_chain *found = chain_match(l->conf, &in);
     if (!found) {
         stat_inc(l->stats.no_filter_chain_match);
+        log_lost(l, &known);
         listener_refuse(l, a->fd, "no matching filter chain found");
         return;
     }
@@ -267,6 +296,10 @@ void downstream_hand_over(struct downstream *d)
 void downstream_fini(struct downstream *d)
 {
     struct listener *l = d->listener;
+    if (l->logs && !d->is_logged) {
+        struct stream_info info = {.bytes_received = d->rx_bytes, .bytes_sent = d->tx_bytes};
+        log_end(l, &d->info, d->start_us, &info);
+    }
     conn_tls_unref(d->info.tls);
     stat_inc(l->stats.cx_destroy);
     stat_record(l->stats.cx_length_ms, (loop_now_us(l->env->loop) - d->start_us) / 1000);

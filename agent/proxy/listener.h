@@ -80,6 +80,7 @@ struct listener {
     size_t chains_n;
     const struct http_filter_ops *(*find_filter)(enum conf_http_filter_kind kind);
     struct listener_stats stats;
+    struct access_logs *logs;               /* of all its connections; NULL: none */
     struct proxy_header_stats *proxy_stats; /* NULL: no such filter */
     /* The listener that has an address, among all of the worker; NULL: none. */
     struct listener *(*find)(void *arg, const struct addr *dst);
@@ -112,6 +113,8 @@ struct downstream {
     struct downstream_info info;
     uint64_t start_us;
     char *server_name, *proxy_tlvs; /* own copies, or NULL */
+    uint64_t rx_bytes, tx_bytes;    /* set at the end, for the listener's log */
+    bool is_logged;                 /* the session wrote that log, with what it knows */
     /* Close now. */
     void (*close)(struct downstream *d);
 };

@@ -47,6 +47,8 @@ static void run_free(struct loop_task *t)
         buf_fini(&f->held[1]);
     }
     access_logs_write(s->logs, &s->info, NULL);
+    access_logs_write(s->down.listener->logs, &s->info, NULL);
+    s->down.is_logged = true;
     if (s->up.host)
         upstream_host_unref(s->up.host);
     hold_release(s->down.listener->env, s->hold);
