@@ -22,6 +22,8 @@ static const struct net_type {
     {NETWORK "http_connection_manager.v3.HttpConnectionManager", CONF_NET_HCM, true, decode_hcm},
     {NETWORK "tcp_proxy.v3.TcpProxy", CONF_NET_TCP_PROXY, true, decode_tcp_proxy},
     {NETWORK "wasm.v3.Wasm", CONF_NET_WASM, false, NULL},
+    {NETWORK "connection_limit.v3.ConnectionLimit", CONF_NET_CONNECTION_LIMIT, false,
+     decode_connection_limit},
     {"envoy.tcp.metadataexchange.config.MetadataExchange", CONF_NET_NOOP, false, NULL},
     {"stats.PluginConfig", CONF_NET_NOOP, false, NULL},
 };

@@ -249,6 +249,7 @@ static void set_flags(const listener_msg *m, struct conf_listener *l)
     l->reuse_port = pb_bool(m->enable_reuse_port, true);
     l->continue_on_listener_filters_timeout = m->continue_on_listener_filters_timeout;
     l->ignores_connection_limit = m->ignore_global_conn_limit;
+    l->open_connections = arena_zalloc(&l->object.arena, sizeof(*l->open_connections));
     l->ignores_overload = m->bypass_overload_manager;
     l->accepts_per_event = pb_u32(m->max_connections_to_accept_per_socket_event, 0);
     l->buffer_limit = pb_u32(m->per_connection_buffer_limit_bytes, BUFFER_LIMIT);

@@ -147,6 +147,8 @@ void decode_hash_listener(const Envoy__Config__Listener__V3__Listener *m,
                           struct conf_listener *out);
 
 /* ---- decode_hcm.c, decode_tcp_proxy.c ---- */
+int decode_connection_limit(struct decode *d, const ProtobufCMessage *msg,
+                            struct conf_net_filter *f, struct error *err);
 int decode_hcm(struct decode *d, const ProtobufCMessage *msg, struct conf_net_filter *f,
                struct error *err);
 /* ---- decode_route_match.c ---- */

@@ -156,10 +156,21 @@ struct conf_hcm {
     bool ignores_overload;                /* admin: served whatever runs out */
 };
 
+/* CONF_NET_CONNECTION_LIMIT */
+struct conf_connection_limit {
+    const char *stat_prefix;
+    uint64_t max;
+    uint32_t delay_ms;       /* before a connection that is one too many is closed */
+    const char *runtime_key; /* "" none */
+    bool is_enabled;         /* without a value in the runtime */
+    uint64_t *active;        /* connections of all workers: all of it that changes */
+};
+
 enum conf_net_filter_kind {
     CONF_NET_TCP_PROXY,
     CONF_NET_HCM,
     CONF_NET_WASM,
+    CONF_NET_CONNECTION_LIMIT,
     CONF_NET_NOOP,
 };
 
@@ -169,6 +180,7 @@ struct conf_net_filter {
     enum conf_net_filter_kind kind;
     struct conf_tcp_proxy *tcp_proxy;
     struct conf_hcm *hcm;
+    struct conf_connection_limit *limit;
     /* CONF_NET_WASM: as in conf_http_filter */
     const char *slot;
     bool is_discovered;
@@ -269,6 +281,7 @@ struct conf_listener {
     struct conf_access_log *access_logs;
     size_t access_logs_n;
     bool is_static;
+    uint64_t *open_connections; /* of all workers; changes, as balance does */
     uint32_t *balance; /* exact_balance: connections of each worker (proxy/balance.h); or NULL */
 };
 

@@ -7,6 +7,7 @@
 #include "base/overload.h"
 #include "filters/access_log.h"
 #include "filters/registry.h"
+#include "proxy/limit.h"
 
 static bool is_draining(void *arg)
 {
@@ -72,6 +73,7 @@ static void destroy(struct listener_chain *c)
             ops->worker_fini(c->worker_objs[i]);
     }
     mem_free(c->worker_objs);
+    limits_fini(c);
     loop_timer_stop(&c->drain_timer);
     conf_object_unref(c->owner);
     mem_free(c);
@@ -92,6 +94,7 @@ static struct listener_chain *create(struct listener *l, struct conf_listener *o
     c->conf = conf;
     c->free_task.run = run_free;
     loop_timer_init(&c->drain_timer, l->env->loop, on_drained);
+    limits_init(c);
     if (conf->tls) {
         listener_format_prefix(owner, prefix);
         snprintf(full, sizeof(full), "listener.%s", prefix);

@@ -9,11 +9,13 @@
 #include "base/overload.h"
 #include "filters/access_log.h"
 #include "filters/registry.h"
+#include "http/hold.h"
 #include "net/tls_info.h"
 #include "proxy/balance.h"
 #include "proxy/chain.h"
 #include "proxy/chain_match.h"
 #include "proxy/inspect.h"
+#include "proxy/limit.h"
 #include "proxy/proxy_header.h"
 #include "proxy/tls_accept.h"
 
@@ -89,11 +91,20 @@ struct listener *listener_create_with(struct conf_listener *conf, struct filter_
     return l;
 }
 
+/* The worker's, on the count that all workers share. */
+static void count_open(const struct conf_listener *conf, int64_t change)
+{
+    if (conf->open_connections)
+        __atomic_add_fetch(conf->open_connections, (uint64_t)change, __ATOMIC_RELAXED);
+}
+
 void listener_update(struct listener *l, struct conf_listener *conf, uint64_t drain_ms)
 {
     struct conf_listener *old = l->conf;
     balance_add(conf, l->env->worker_index, (int)l->connections_n);
     balance_add(old, l->env->worker_index, -(int)l->connections_n);
+    count_open(conf, (int64_t)l->connections_n);
+    count_open(old, -(int64_t)l->connections_n);
     chains_set(l, conf, drain_ms);
     l->conf = conf_object_ref(conf);
     conf_object_unref(old);
@@ -147,6 +158,24 @@ void listener_reject(struct listener *l, int fd)
     listener_refuse(l, fd, "overload");
 }
 
+bool listener_is_full(const struct listener *l)
+{
+    const struct runtime *r = l->env->current ? l->env->current->snapshot->runtime : NULL;
+    if (!r || !hash_count(&r->values) || !l->conf->open_connections)
+        return false;
+    struct sbuf key = {0};
+    sbuf_printf(&key, "envoy.resource_limits.listener.%s.connection_limit", l->conf->object.name);
+    uint64_t max = runtime_integer(r, (struct str){key.p, key.n}, UINT64_MAX);
+    sbuf_fini(&key);
+    return __atomic_load_n(l->conf->open_connections, __ATOMIC_RELAXED) >= max;
+}
+
+void listener_overflow_own(struct listener *l, int fd)
+{
+    stat_inc(l->stats.cx_overflow);
+    listener_refuse(l, fd, "as many connections as the listener may have");
+}
+
 void listener_overflow(struct listener *l, int fd)
 {
     stat_inc(l->stats.global_cx_overflow);
@@ -196,10 +225,13 @@ void listener_choose(struct listener *l, const struct accepted *a, const struct 
 void listener_start_session(struct listener *l, struct listener_chain *chain,
                             const struct accepted *a, struct conn_tls *tls)
 {
+    struct accepted counted = *a;
+    if (!limit_enter(chain, &counted, tls))
+        return;
     if (chain->hcm)
-        http_session_start(l, chain, a, tls);
+        http_session_start(l, chain, &counted, tls);
     else
-        tcp_session_start(l, chain, a, tls);
+        tcp_session_start(l, chain, &counted, tls);
 }
 
 void listener_drain(struct listener *l, bool is_stopped,
@@ -248,6 +280,7 @@ void downstream_init(struct downstream *d, struct listener *l, const struct acce
 {
     d->listener = l;
     d->chain = chain;
+    d->limits_n = a->limits_n;
     /* The listener may be updated meanwhile. A chain keeps what it is of; before one is chosen: */
     d->conf = chain ? NULL : conf_object_ref(l->conf);
     d->start_us = loop_now_us(l->env->loop);
@@ -271,6 +304,7 @@ void downstream_init(struct downstream *d, struct listener *l, const struct acce
     list_add_tail(&l->connections, &d->node);
     l->connections_n++;
     balance_add(l->conf, l->env->worker_index, 1);
+    count_open(l->conf, 1);
     overload_count_connection(l->conf->ignores_connection_limit ? 0 : 1);
     stat_add(l->stats.cx_active, 1);
     stat_add(l->stats.worker_cx_active, 1);
@@ -284,6 +318,8 @@ void downstream_hand_over(struct downstream *d)
     mem_free(d->server_name);
     mem_free(d->proxy_tlvs);
     balance_add(l->conf, l->env->worker_index, -1);
+    count_open(l->conf, -1);
+    limit_leave(d);
     overload_count_connection(l->conf->ignores_connection_limit ? 0 : -1);
     stat_add(l->stats.cx_active, -1);
     stat_add(l->stats.worker_cx_active, -1);

@@ -22,6 +22,7 @@ struct listener;
     X(COUNTER, cx_total, "downstream_cx_total")                                                    \
     X(COUNTER, cx_destroy, "downstream_cx_destroy")                                                \
     X(GAUGE, cx_active, "downstream_cx_active")                                                    \
+    X(COUNTER, cx_overflow, "downstream_cx_overflow")                                              \
     X(COUNTER, global_cx_overflow, "downstream_global_cx_overflow")                                \
     X(COUNTER, cx_overload_reject, "downstream_cx_overload_reject")                                \
     X(HISTOGRAM, accepted_per_event, "connections_accepted_per_socket_event")                      \
@@ -71,6 +72,8 @@ struct listener_chain {
     struct access_logs *logs;   /* likewise */
     void **worker_objs;         /* of the network filters */
     struct tls_slot *tls;       /* NULL: plaintext */
+    struct chain_limit *limits; /* of the filters connection_limit (proxy/limit.c) */
+    size_t limits_n;
 };
 
 struct listener {
@@ -101,6 +104,7 @@ struct accepted {
     struct addr direct_local, direct_remote; /* the socket's own */
     bool is_restored;                        /* local is not the socket's own address */
     const char *server_name;                 /* an inspector's; NULL or "": none. Borrowed */
+    uint8_t limits_n;                        /* of the chain's limits, that count it */
     struct str proxy_tlvs;                   /* as in struct downstream_info. Borrowed */
 };
 
@@ -114,6 +118,7 @@ struct downstream {
     uint64_t start_us;
     char *server_name, *proxy_tlvs; /* own copies, or NULL */
     uint64_t rx_bytes, tx_bytes;    /* set at the end, for the listener's log */
+    uint8_t limits_n;               /* of the chain's limits, that count it */
     bool is_logged;                 /* the session wrote that log, with what it knows */
     /* Close now. */
     void (*close)(struct downstream *d);
@@ -141,6 +146,9 @@ void listener_choose(struct listener *l, const struct accepted *a, const struct 
 void listener_refuse(struct listener *l, int fd, const char *why);
 /* The same because of overload. */
 void listener_reject(struct listener *l, int fd);
+/* The same because of the runtime's limit for this listener. */
+bool listener_is_full(const struct listener *l);
+void listener_overflow_own(struct listener *l, int fd);
 /* The same because the process has as many connections as it may have. */
 void listener_overflow(struct listener *l, int fd);
 /* Drains; on_gone is called from the loop when the last connection is gone, and then the listener

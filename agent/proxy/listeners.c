@@ -206,6 +206,8 @@ static void take_one(struct acceptor *a, int fd, const struct addr *remote)
     struct listener *l = a->listener;
     if (!l->conf->ignores_connection_limit && overload_is_full_of_connections())
         listener_overflow(l, fd);
+    else if (listener_is_full(l))
+        listener_overflow_own(l, fd);
     else if (!l->conf->ignores_overload && overload_strikes(OVERLOAD_REJECT_INCOMING_CONNECTIONS))
         listener_reject(l, fd);
     else if (!balance_send(a->ls->balance, l->conf, a->ls->env->worker_index, fd, remote))
