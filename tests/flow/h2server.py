@@ -54,7 +54,8 @@ class H2Connection:
     def __init__(self, origin, s):
         self.origin, self.socket, self.lock = origin, s, threading.RLock()
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8",
-                                           validate_outbound_headers=False)
+                                           validate_outbound_headers=False,
+                                           validate_inbound_headers=False)
         self.h = h2.connection.H2Connection(config)
         self.requests, self.pings = {}, 0
 
