@@ -12,6 +12,17 @@ typedef Envoy__Config__Core__V3__ExtensionConfigSource discovery_msg;
 #define HTTP "envoy.extensions.filters.http."
 #define NETWORK "envoy.extensions.filters.network."
 
+/* The message has no fields. */
+static int decode_nothing(struct decode *d, const ProtobufCMessage *msg, struct conf_net_filter *f,
+                          struct error *err)
+{
+    (void)d;
+    (void)msg;
+    (void)f;
+    (void)err;
+    return 0;
+}
+
 static const struct net_type {
     const char *type;
     enum conf_net_filter_kind kind;
@@ -24,6 +35,7 @@ static const struct net_type {
     {NETWORK "wasm.v3.Wasm", CONF_NET_WASM, false, NULL},
     {NETWORK "connection_limit.v3.ConnectionLimit", CONF_NET_CONNECTION_LIMIT, false,
      decode_connection_limit},
+    {NETWORK "sni_cluster.v3.SniCluster", CONF_NET_SNI_CLUSTER, false, decode_nothing},
     {"envoy.tcp.metadataexchange.config.MetadataExchange", CONF_NET_NOOP, false, NULL},
     {"stats.PluginConfig", CONF_NET_NOOP, false, NULL},
 };

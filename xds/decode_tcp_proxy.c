@@ -3,7 +3,35 @@
 
 typedef Envoy__Extensions__Filters__Network__ConnectionLimit__V3__ConnectionLimit limit_msg;
 
+#define SPECIFIER(x) \
+    ENVOY__EXTENSIONS__FILTERS__NETWORK__TCP_PROXY__V3__TCP_PROXY__CLUSTER_SPECIFIER_##x
+
 enum { IDLE_TIMEOUT_MS = 3600 * 1000 };
+
+static int set_clusters(struct decode *d, const tcp_proxy_msg *m, struct conf_tcp_proxy *t,
+                        struct error *err)
+{
+    if (m->cluster_specifier_case == SPECIFIER(CLUSTER)) {
+        t->cluster = decode_text(d, m->cluster);
+        return *m->cluster ? 0 : error_set(err, ERR_INVALID, "cluster: must not be empty");
+    }
+    if (m->cluster_specifier_case != SPECIFIER(WEIGHTED_CLUSTERS))
+        return error_set(err, ERR_INVALID, "cluster_specifier: required");
+    size_t n = m->weighted_clusters->n_clusters;
+    t->clusters = DECODE_ARRAY(d, struct conf_tcp_cluster, n);
+    t->clusters_n = n;
+    for (size_t i = 0; i < n; i++) {
+        const char *name = m->weighted_clusters->clusters[i]->name;
+        uint32_t weight = m->weighted_clusters->clusters[i]->weight;
+        if (!*name || !weight)
+            return error_set(err, ERR_INVALID, "weighted_clusters.clusters[%zu].%s", i,
+                             *name ? "weight: must be at least 1" : "name: must not be empty");
+        t->clusters[i] = (struct conf_tcp_cluster){decode_text(d, name), weight};
+        t->weights_sum += weight;
+    }
+    return n ? 0
+             : error_set(err, ERR_INVALID, "weighted_clusters.clusters: at least one is required");
+}
 
 int decode_tcp_proxy(struct decode *d, const ProtobufCMessage *msg, struct conf_net_filter *f,
                      struct error *err)
@@ -12,15 +40,16 @@ int decode_tcp_proxy(struct decode *d, const ProtobufCMessage *msg, struct conf_
     struct conf_tcp_proxy *t = f->tcp_proxy = DECODE_NEW(d, struct conf_tcp_proxy);
     if (!*m->stat_prefix)
         return error_set(err, ERR_INVALID, "stat_prefix: must not be empty");
-    if (m->cluster_specifier_case !=
-        ENVOY__EXTENSIONS__FILTERS__NETWORK__TCP_PROXY__V3__TCP_PROXY__CLUSTER_SPECIFIER_CLUSTER)
-        return m->cluster_specifier_case
-                   ? error_set(err, ERR_UNSUPPORTED, "weighted_clusters: not supported")
-                   : error_set(err, ERR_INVALID, "cluster_specifier: required");
-    if (!*m->cluster)
-        return error_set(err, ERR_INVALID, "cluster: must not be empty");
     t->stat_prefix = decode_text(d, m->stat_prefix);
-    t->cluster = decode_text(d, m->cluster);
+    if (set_clusters(d, m, t, err))
+        return -ERR_INVALID;
+    if (m->max_downstream_connection_duration &&
+        decode_ms(m->max_downstream_connection_duration, 0, "max_downstream_connection_duration",
+                  &t->max_duration_ms, err))
+        return -ERR_INVALID;
+    if (m->max_downstream_connection_duration && !t->max_duration_ms)
+        return error_set(err, ERR_INVALID,
+                         "max_downstream_connection_duration: must be at least 1 ms");
     t->max_connect_attempts = pb_u32(m->max_connect_attempts, 1);
     if (!t->max_connect_attempts)
         return error_set(err, ERR_INVALID, "max_connect_attempts: must be at least 1");

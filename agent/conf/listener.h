@@ -61,8 +61,17 @@ struct conf_http_filter {
 };
 
 /* ---- network filters ---- */
+struct conf_tcp_cluster {
+    const char *name;
+    uint32_t weight; /* at least 1 */
+};
+
 struct conf_tcp_proxy {
     const char *stat_prefix, *cluster;
+    struct conf_tcp_cluster *clusters; /* in place of cluster */
+    size_t clusters_n;
+    uint64_t weights_sum;
+    uint32_t max_duration_ms; /* 0: none */
     uint32_t idle_timeout_ms; /* default 1 h; 0 none */
     unsigned max_connect_attempts;
     struct conf_access_log *access_logs;
@@ -171,6 +180,7 @@ enum conf_net_filter_kind {
     CONF_NET_HCM,
     CONF_NET_WASM,
     CONF_NET_CONNECTION_LIMIT,
+    CONF_NET_SNI_CLUSTER, /* before a tcp_proxy: the cluster is named as the server */
     CONF_NET_NOOP,
 };
 

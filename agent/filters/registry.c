@@ -29,6 +29,7 @@ static const struct net_filter_ops *const net_filters[] = {
     [CONF_NET_HCM] = NULL,
     [CONF_NET_WASM] = &wasm_net_filter_ops,
     [CONF_NET_CONNECTION_LIMIT] = NULL, /* before there is a session: proxy/limit.c */
+    [CONF_NET_SNI_CLUSTER] = NULL,      /* proxy/tcp_cluster.c */
     [CONF_NET_NOOP] = NULL,
 };
 

@@ -63,6 +63,7 @@ static void end_if_both_closed(struct tcp_session *s)
         return;
     s->info.end_us = loop_now_us(s->conn.loop);
     loop_timer_stop(&s->idle_timer);
+    loop_timer_stop(&s->duration_timer);
     loop_defer(s->conn.loop, &s->free_task);
 }
 
@@ -94,6 +95,15 @@ static void on_idle(struct loop_timer *t)
     struct tcp_session *s = container_of(t, struct tcp_session, idle_timer);
     stat_inc(s->stats->idle_timeout);
     s->info.termination_details = "tcp_session_idle_timeout";
+    close_now(&s->down);
+}
+
+static void on_duration(struct loop_timer *t)
+{
+    struct tcp_session *s = container_of(t, struct tcp_session, duration_timer);
+    stat_inc(s->stats->max_duration);
+    s->info.flags |= FLAG_DURATION_TIMEOUT;
+    s->info.termination_details = "max_connection_duration_reached";
     close_now(&s->down);
 }
 
@@ -357,13 +367,13 @@ static void connect_upstream(struct tcp_session *s)
 {
     struct filter_env *env = s->down.listener->env;
     struct upstream_cluster *c =
-        upstreams_find(env->upstreams, s->hold->snapshot, str_of(s->conf->cluster));
+        upstreams_find(env->upstreams, s->hold->snapshot, str_of(s->cluster));
     if (!c) {
         stat_inc(s->stats->no_route);
         fail(s, FLAG_NO_CLUSTER_FOUND);
         return;
     }
-    s->info.upstream_cluster = s->conf->cluster;
+    s->info.upstream_cluster = s->cluster;
     struct lb_context ctx = {.original_dst = s->down.info.is_restored ? &s->down.info.local : NULL};
     struct upstream_host *host = upstream_pick(c, &ctx);
     if (!host) {
@@ -437,6 +447,9 @@ void tcp_session_start(struct listener *l, struct listener_chain *chain, const s
     s->info.start_wall_ns = loop_wall_ns(l->env->loop);
     s->info.http_minor = 255;
     loop_timer_init(&s->idle_timer, l->env->loop, on_idle);
+    loop_timer_init(&s->duration_timer, l->env->loop, on_duration);
+    if (s->conf->max_duration_ms)
+        loop_timer_start(&s->duration_timer, s->conf->max_duration_ms);
     conn_init_accepted(&s->conn, l->env->loop, a->fd, &down_ops);
     if (tls)
         conn_tls_attach(&s->conn, tls);
@@ -445,6 +458,7 @@ void tcp_session_start(struct listener *l, struct listener_chain *chain, const s
     s->down.info.connection_id = s->conn.id;
     conn_read_disable(&s->conn); /* until the upstream is there */
     touch(s);
+    s->cluster = tcp_session_cluster(s);
     init_filters(s, chain);
     start_from(s, 0);
 }

@@ -13,6 +13,7 @@ struct tcp_session {
     struct conn conn;
     struct upstream_tcp up;
     const struct conf_tcp_proxy *conf;
+    const char *cluster; /* chosen once, for all attempts */
     struct snapshot_hold *hold;
     struct stream_info info;
     struct tcp_stats *stats;    /* of the chain */
@@ -23,8 +24,11 @@ struct tcp_session {
     bool has_upstream, is_down_eof, is_up_eof, is_down_closed, is_up_closed;
     bool is_up_held, is_down_held;
     char failure[TRANSPORT_FAILURE_MAX];
-    struct loop_timer idle_timer;
+    struct loop_timer idle_timer, duration_timer;
     struct loop_task free_task;
 };
+
+/* ---- tcp_cluster.c ---- */
+const char *tcp_session_cluster(const struct tcp_session *s);
 
 #endif

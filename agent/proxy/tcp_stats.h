@@ -9,7 +9,8 @@
     X(COUNTER, no_route, "downstream_cx_no_route")       \
     X(COUNTER, rx_bytes, "downstream_cx_rx_bytes_total") \
     X(COUNTER, tx_bytes, "downstream_cx_tx_bytes_total") \
-    X(COUNTER, idle_timeout, "idle_timeout")
+    X(COUNTER, idle_timeout, "idle_timeout")             \
+    X(COUNTER, max_duration, "max_downstream_connection_duration")
 
 struct tcp_stats {
 #define X(kind, field, name) stat_id field;
