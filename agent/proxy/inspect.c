@@ -132,6 +132,7 @@ static void run_free(struct loop_task *t)
 static int let_go(struct inspection *in)
 {
     struct loop *loop = in->down.listener->env->loop;
+    stat_add(in->down.listener->stats.pre_cx_active, -1);
     loop_timer_stop(&in->timer);
     loop_del(loop, &in->io);
     in->task.run = run_free;
@@ -279,6 +280,7 @@ void inspect_start(struct listener *l, const struct accepted *a)
     struct inspection *in = MEM_NEW(struct inspection);
     in->wants = wants;
     downstream_init(&in->down, l, a, NULL);
+    stat_add(l->stats.pre_cx_active, 1);
     in->down.close = close_now;
     in->io = (struct loop_io){a->fd, on_event};
     loop_timer_init(&in->timer, l->env->loop, on_timer);

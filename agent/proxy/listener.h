@@ -28,6 +28,7 @@ struct listener;
     X(HISTOGRAM, accepted_per_event, "connections_accepted_per_socket_event")                      \
     X(COUNTER, no_filter_chain_match, "no_filter_chain_match")                                     \
     X(COUNTER, transport_socket_connect_timeout, "downstream_cx_transport_socket_connect_timeout") \
+    X(GAUGE, pre_cx_active, "downstream_pre_cx_active")                                            \
     X(COUNTER, pre_cx_timeout, "downstream_pre_cx_timeout")                                        \
     X(COUNTER, network_extension_config_missing, "network_extension_config_missing")               \
     X(HISTOGRAM, cx_length_ms, "downstream_cx_length_ms")
