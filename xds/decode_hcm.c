@@ -148,6 +148,9 @@ static int set_common(const Envoy__Config__Core__V3__HttpProtocolOptions *o, str
         return -ERR_INVALID;
     int rc = decode_ms(o->max_connection_duration, 0, "max_connection_duration",
                        &h->max_connection_duration_ms, err);
+    if (!rc)
+        rc = decode_ms(o->max_stream_duration, 0, "max_stream_duration", &h->max_stream_duration_ms,
+                       err);
     return rc ? rc
               : decode_ms(o->idle_timeout, IDLE_TIMEOUT_MS, "idle_timeout", &h->idle_timeout_ms,
                           err);

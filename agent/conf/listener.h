@@ -162,6 +162,7 @@ struct conf_hcm {
     uint32_t drain_timeout_ms;            /* default 5 s */
     uint32_t max_requests_per_connection; /* 0: no limit */
     uint32_t max_connection_duration_ms;  /* 0: none */
+    uint32_t max_stream_duration_ms;      /* 0: none; a route's goes before it */
     bool ignores_overload;                /* admin: served whatever runs out */
 };
 

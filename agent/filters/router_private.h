@@ -75,7 +75,7 @@ void router_set_timeouts(struct router_stream *r, struct headers *h);
 /* Tells the upstream how long we shall wait. */
 void router_say_timeout(struct router_stream *r, struct headers *h);
 
-/* max_stream_duration of the route. */
+/* max_stream_duration of the connection manager, then of the route. */
 void router_init_duration(struct router_stream *r);
 void router_start_duration(struct router_stream *r, struct headers *h);
 enum { GRPC_DEADLINE_EXCEEDED = 4 };

@@ -161,7 +161,11 @@ void router_start_duration(struct router_stream *r, struct headers *h)
     loop_timer_start(&r->duration_timer, ms > used ? ms - used : 0);
 }
 
+/* The connection manager's holds until a route says otherwise. */
 void router_init_duration(struct router_stream *r)
 {
+    uint32_t ms = r->s->hcm->conf->max_stream_duration_ms;
     loop_timer_init(&r->duration_timer, r->s->loop, on_duration);
+    if (ms)
+        loop_timer_start(&r->duration_timer, ms);
 }

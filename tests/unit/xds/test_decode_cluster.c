@@ -200,6 +200,10 @@ static const struct {
      HTTP("auto_config: {http2_protocol_options: {initial_stream_window_size: 1}}"),
      AT_HTTP "auto_config.http2_protocol_options.initial_stream_window_size: must be within 65535 "
              "and 2147483647"},
+    {"duration of streams",
+     HTTP("explicit_http_config: {http_protocol_options: {}}, common_http_protocol_options: "
+          "{max_stream_duration: 1s}"),
+     AT_HTTP "common_http_protocol_options.max_stream_duration: not supported for clusters"},
     {"ALPN without TLS", HTTP("auto_config: {}"),
      "ALPN configured for cluster c which has a non-ALPN transport socket"},
     {"HTTP/3", HTTP("explicit_http_config: {http3_protocol_options: {}}"),
