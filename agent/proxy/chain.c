@@ -7,6 +7,7 @@
 #include "base/overload.h"
 #include "filters/access_log.h"
 #include "filters/registry.h"
+#include "proxy/chain_index.h"
 #include "proxy/limit.h"
 
 static bool is_draining(void *arg)
@@ -154,6 +155,8 @@ void chains_set(struct listener *l, struct conf_listener *conf, uint64_t drain_m
     while ((e = hash_next(&by_hash, &it)))
         retire(e->value, drain_ms);
     hash_fini(&by_hash);
+    chain_index_destroy(&l->index);
+    l->index = chain_index_create(conf);
     mem_free(l->chains);
     l->chains = chains;
     l->chains_n = n;
@@ -163,6 +166,7 @@ void chains_clear(struct listener *l)
 {
     for (size_t i = 0; i < l->chains_n; i++)
         destroy(l->chains[i]);
+    chain_index_destroy(&l->index);
     mem_free(l->chains);
 }
 

@@ -1,6 +1,7 @@
 /* Each step gives every chain still in play a score - how specific its rule is for this
  * connection, or NO_MATCH - and keeps only those with the best one. That is Envoy's tree walk
- * without the tree: the best branch is taken, and what fails later in it does not come back. */
+ * without the tree: the best branch is taken, and what fails later in it does not come back. The
+ * index answers the first steps. */
 #include "proxy/chain_match.h"
 
 #include "base/mem.h"
@@ -120,19 +121,35 @@ static size_t narrow(const struct conf_filter_chain **in_play, size_t n, score_f
 }
 
 const struct conf_filter_chain *chain_match(const struct conf_listener *l,
+                                            const struct chain_index *index,
                                             const struct chain_match_input *in)
 {
     const struct conf_filter_chain *small[64];
     const struct conf_filter_chain **in_play = small;
-    if (l->chains_n > ARRAY_LEN(small))
-        in_play = mem_alloc(l->chains_n * sizeof(*in_play));
+    struct chain_candidates c = chain_index_find(index, addr_port(in->local), in->server_name);
+    size_t n = c.n;
+    if (n > ARRAY_LEN(small))
+        in_play = mem_alloc(n * sizeof(*in_play));
+    for (size_t i = 0; i < n; i++)
+        in_play[i] = c.v[i];
+    for (size_t i = c.step; n && i < ARRAY_LEN(steps); i++)
+        n = narrow(in_play, n, steps[i], in);
+    const struct conf_filter_chain *found = n ? in_play[0] : l->default_chain;
+    if (in_play != small)
+        mem_free(in_play);
+    return found;
+}
+
+const struct conf_filter_chain *chain_match_scan(const struct conf_listener *l,
+                                                 const struct chain_match_input *in)
+{
+    const struct conf_filter_chain **in_play = mem_alloc((l->chains_n + 1) * sizeof(*in_play));
     size_t n = l->chains_n;
     for (size_t i = 0; i < n; i++)
         in_play[i] = &l->chains[i];
     for (size_t i = 0; n && i < ARRAY_LEN(steps); i++)
         n = narrow(in_play, n, steps[i], in);
     const struct conf_filter_chain *found = n ? in_play[0] : l->default_chain;
-    if (in_play != small)
-        mem_free(in_play);
+    mem_free(in_play);
     return found;
 }

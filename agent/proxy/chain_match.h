@@ -6,6 +6,7 @@
 
 #include "conf/listener.h"
 #include "net/addr.h"
+#include "proxy/chain_index.h"
 
 struct chain_match_input {
     const struct addr *local, *remote;        /* local: restored destination */
@@ -15,8 +16,12 @@ struct chain_match_input {
     size_t application_protocols_n;
 };
 
-/* NULL: neither a chain nor a default chain. [any] */
+/* index: l's. NULL: neither a chain nor a default chain. [any] */
 const struct conf_filter_chain *chain_match(const struct conf_listener *l,
+                                            const struct chain_index *index,
                                             const struct chain_match_input *in);
+/* The same by looking at every chain: what the tests hold the index to. */
+const struct conf_filter_chain *chain_match_scan(const struct conf_listener *l,
+                                                 const struct chain_match_input *in);
 
 #endif

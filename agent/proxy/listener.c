@@ -206,7 +206,7 @@ void listener_choose(struct listener *l, const struct accepted *a, const struct 
         in.application_protocols = &seen->http;
         in.application_protocols_n = 1;
     }
-    const struct conf_filter_chain *found = chain_match(l->conf, &in);
+    const struct conf_filter_chain *found = chain_match(l->conf, l->index, &in);
     if (!found) {
         stat_inc(l->stats.no_filter_chain_match);
         log_lost(l, &known);

@@ -82,6 +82,7 @@ struct listener {
     struct filter_env *env;
     struct listener_chain **chains; /* conf->chains_n, then the default chain if there is one */
     size_t chains_n;
+    struct chain_index *index; /* of conf */
     const struct http_filter_ops *(*find_filter)(enum conf_http_filter_kind kind);
     struct listener_stats stats;
     struct access_logs *logs;               /* of all its connections; NULL: none */
