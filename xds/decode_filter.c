@@ -219,6 +219,20 @@ static int check_terminal(const char *name, const char *type, bool is_terminal, 
         name, type, kind);
 }
 
+/* HTTP connections run through limits of connections, and through no other network filter. */
+static int check_before_http(const struct conf_filter_chain *c, struct error *err)
+{
+    if (!c->filters_n || c->filters[c->filters_n - 1].kind != CONF_NET_HCM)
+        return 0;
+    for (size_t i = 0; i + 1 < c->filters_n; i++)
+        if (c->filters[i].kind == CONF_NET_WASM)
+            return error_set(err, ERR_UNSUPPORTED,
+                             "filters[%zu].typed_config: '%s' is not supported before the HTTP "
+                             "connection manager",
+                             i, c->filters[i].name);
+    return 0;
+}
+
 int decode_net_filters(struct decode *d, const chain_msg *chain, struct conf_filter_chain *out,
                        struct error *err)
 {
@@ -236,7 +250,7 @@ int decode_net_filters(struct decode *d, const chain_msg *chain, struct conf_fil
     }
     if (!chain->n_filters)
         return error_set(err, ERR_UNSUPPORTED, "filters: at least one is required");
-    return 0;
+    return check_before_http(out, err);
 }
 
 /* ---- HTTP filters ---- */

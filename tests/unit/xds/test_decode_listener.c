@@ -81,6 +81,13 @@ static const struct {
      AT_FILTER "typed_config: Error: non-terminal filter named w of type "
                "envoy.extensions.filters.network.wasm.v3.Wasm is the last filter in a network "
                "filter chain."},
+    {"plugin before HTTP",
+     CHAIN(WASM(
+         "network", "w",
+         "r") ", {name: hcm, typed_config: {'@type': " URL
+              "network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: s, " ROUTES
+              ", http_filters: [" ROUTER "]}}"),
+     AT_FILTER "typed_config: 'w' is not supported before the HTTP connection manager"},
     {"no stat prefix", CHAIN(TCP_FIELDS("cluster: c")),
      AT_FILTER "typed_config.stat_prefix: must not be empty"},
     {"no cluster", CHAIN(TCP_FIELDS("stat_prefix: t")),
