@@ -40,6 +40,12 @@ static void close_cut(struct h1_conn *h)
     http_linger_cut(&h->linger);
 }
 
+/* A client that sends requests and reads no answers: what waits for it is enough. */
+static bool is_flooded(const struct h1_conn *h)
+{
+    return h->conn.out.len > h->conn.high_water;
+}
+
 static void flush_later(struct h1_conn *h)
 {
     loop_defer(h->conn.loop, &h->flush_task);
@@ -48,7 +54,10 @@ static void flush_later(struct h1_conn *h)
 static void run_flush(struct loop_task *t)
 {
     struct h1_conn *h = container_of(t, struct h1_conn, flush_task);
+    bool was_flooded = is_flooded(h);
     conn_flush(&h->conn);
+    if (was_flooded && !is_flooded(h) && conn_is_open(&h->conn))
+        conn_wake(&h->conn); /* requests wait */
 }
 
 static void on_idle(struct loop_timer *t)
@@ -421,7 +430,7 @@ static bool parse_step(struct h1_conn *h)
         return false;
     switch (h->parser.state) {
     case H1_HEAD:
-        return h->conn.in.len && parse_head(h);
+        return h->conn.in.len && !is_flooded(h) && parse_head(h);
     case H1_BODY:
         return h->stream && !h->is_read_disabled && parse_body(h);
     case H1_TRAILERS:
@@ -520,6 +529,7 @@ static void on_low_water(struct conn *c)
         h->is_stream_held = false;
         stream_on_codec_water(h->stream, false);
     }
+    conn_wake(c); /* requests may wait */
 }
 
 static const struct conn_ops conn_ops = {
