@@ -116,6 +116,7 @@ static void run_check(struct loop_task *t)
 {
     struct control *c = container_of(t, struct control, check_task);
     each(c, XDS_CDS, cds_check);
+    cds_count(c);
     each(c, XDS_SRDS, srds_check);
     each(c, XDS_LDS, lds_check);
     if (c->is_edited) {

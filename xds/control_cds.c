@@ -43,7 +43,7 @@ static uint32_t timeout_of(struct control *c, const struct conf_cluster *cluster
     return eds > sds ? eds : sds;
 }
 
-static void count(struct control *c)
+void cds_count(struct control *c)
 {
     size_t active = 0, warming = 0, it = 0;
     struct hash_entry *h;
@@ -81,7 +81,7 @@ void cds_check(struct control *c, struct entry *e)
     publish(c, e->name, next, endpoints);
     unrefer(c, old);
     store_activate(e);
-    count(c);
+    control_check_later(c); /* counts, too */
 }
 
 static int check_cluster_sources(struct control *c, const struct batch *b,
@@ -125,7 +125,7 @@ void cds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
         loop_timer_start(&e->timer, ms);
     c->o.ops.resolve(c->o.ops.arg, e->name, is_dns(cluster) ? cluster : NULL);
     cds_check(c, e);
-    count(c);
+    control_check_later(c); /* counts, too */
 }
 
 void cds_remove(struct control *c, struct entry *e)
@@ -141,7 +141,7 @@ void cds_remove(struct control *c, struct entry *e)
     }
     c->o.ops.resolve(c->o.ops.arg, e->name, NULL);
     store_remove(c, e);
-    count(c);
+    control_check_later(c); /* counts, too */
 }
 
 /* Every cluster that takes its endpoints from this assignment gets the new ones; the clusters
@@ -192,7 +192,6 @@ void control_set_endpoints(struct control *c, const char *name, struct conf_endp
     if (e->warming && is_dns((struct conf_cluster *)e->warming)) {
         publish(c, name, (struct conf_cluster *)e->warming, endpoints);
         store_activate(e);
-        count(c);
     } else if (e->active && is_dns((struct conf_cluster *)e->active)) {
         publish(c, name, (struct conf_cluster *)e->active, endpoints);
     }

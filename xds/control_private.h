@@ -116,6 +116,8 @@ void batch_finish(struct batch *b);
 /* ---- per type: work off one resource, one removal; the end of an update ---- */
 void cds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static);
 void cds_remove(struct control *c, struct entry *e);
+/* Brings cluster_manager's gauges up to date: once per turn, for it looks at every cluster. */
+void cds_count(struct control *c);
 void cds_check(struct control *c, struct entry *e);
 void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void eds_remove(struct control *c, struct entry *e);
