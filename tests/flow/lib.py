@@ -3,8 +3,10 @@
 A test is a script with functions named test_*; main() runs them in order and prints one line
 each. REMORA names the binary (default: build/remora)."""
 import contextlib
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -29,10 +31,19 @@ class Skip(Exception):
     """The reason is printed."""
 
 
+# Below the ports that connections are given (net.ipv4.ip_local_port_range), else one of them might
+# take what was free a moment ago.
+ports = itertools.cycle(range(10000, 32000))
+for _ in range(random.randrange(22000)):
+    next(ports)
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for port in itertools.islice(ports, 22000):
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_for(what, check, seconds=10.0, step=0.02):
