@@ -12,7 +12,7 @@ enum { RESETS_CHECKED_FROM = 500, EARLY_RESET_US = 1000 * 1000 };
 struct h2_request {
     struct h2_conn *conn;
     struct h2_stream *h2; /* NULL: closed or reset */
-    bool is_read_disabled, is_high;
+    bool is_read_disabled;
 };
 
 static struct h2_conn *of_conn(struct conn *c)
@@ -280,7 +280,6 @@ static void on_water(struct h2_session *session, struct h2_stream *st, bool is_h
 {
     struct stream *s = st->user;
     (void)session;
-    of_stream(s)->is_high = is_high;
     stream_on_codec_water(s, is_high);
 }
 

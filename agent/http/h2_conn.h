@@ -22,7 +22,6 @@ struct h2_conn {
     uint32_t streams_n, requests_n;  /* being served; of all time */
     uint32_t ended_n, ended_early_n; /* streams; those that the peer reset soon */
     enum { H2_SERVING, H2_DRAINING, H2_CLOSING } state;
-    bool is_eof;
     /* The connection is gone; the owner frees it (from the loop). */
     void (*on_end)(struct h2_conn *h);
 };

@@ -39,7 +39,6 @@ struct h2_stream *h2_stream_new(struct h2_session *h, int32_t id, void *user)
     st->session = h;
     st->id = id;
     st->user = user;
-    st->opened_us = loop_now_us(h->conn->loop);
     list_add_tail(&h->streams, &st->node);
     list_init(&st->waiting_node);
     loop_timer_init(&st->flush_timer, h->conn->loop, on_flush_timeout);
@@ -223,14 +222,18 @@ static void join_cookies(struct headers *h)
     struct sbuf all = {0};
     unsigned n = 0;
     for (size_t i = 0; i < h->n; i++)
+        n += str_is(header_name(h, &h->v[i]), "cookie");
+    if (n < 2)
+        return;
+    n = 0;
+    for (size_t i = 0; i < h->n; i++)
         if (str_is(header_name(h, &h->v[i]), "cookie")) {
             if (n++)
                 sbuf_addz(&all, "; ");
             struct str v = header_value(h, &h->v[i]);
             sbuf_add(&all, v.p, v.n);
         }
-    if (n > 1)
-        headers_set(h, STR("cookie"), (struct str){all.p, all.n});
+    headers_set(h, STR("cookie"), (struct str){all.p, all.n});
     sbuf_fini(&all);
 }
 

@@ -83,7 +83,6 @@ struct h2_stream {
     struct buf in, out;
     struct headers trailers;
     struct loop_timer flush_timer;
-    uint64_t opened_us;
     uint32_t headers_n, close_code;
     uint8_t read_disabled;
     bool got_final;                   /* the head that is no 1xx */

@@ -187,7 +187,8 @@ struct hcm_verdict hcm_request_headers(struct stream *s)
     if (v.status)
         return v;
     struct str type = upgrade_wanted(h);
-    type.p = arena_strndup(&s->arena, type.n ? type.p : "", type.n);
+    if (type.n)
+        type.p = arena_strndup(&s->arena, type.p, type.n);
     v = hcm_normalize(s);
     if (v.status)
         return v;

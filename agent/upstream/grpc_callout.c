@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "http/hcm.h"
 #include "upstream/upstream.h"
 
 enum { GRPC_UNKNOWN = 2, GRPC_RESOURCE_EXHAUSTED = 8, GRPC_INTERNAL = 13, GRPC_UNAVAILABLE = 14 };
@@ -169,28 +170,6 @@ static void on_1xx(struct upstream_request *up, unsigned status)
     (void)up, (void)status;
 }
 
-/* Source: gRPC's http-grpc-status-mapping. */
-static unsigned status_of_http(unsigned status)
-{
-    switch (status) {
-    case 400:
-        return GRPC_INTERNAL;
-    case 401:
-        return 16;
-    case 403:
-        return 7;
-    case 404:
-        return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-        return GRPC_UNAVAILABLE;
-    default:
-        return GRPC_UNKNOWN;
-    }
-}
-
 static void on_headers(struct upstream_request *up, bool end)
 {
     static const struct headers none;
@@ -202,7 +181,7 @@ static void on_headers(struct upstream_request *up, bool end)
     if (s->is_over)
         return;
     if (status != 200 && !headers_find(&up->headers, HDR_GRPC_STATUS))
-        fail(s, status_of_http(status), "");
+        fail(s, (unsigned)grpc_of_http(status), "");
     else if (end)
         finish(s, &up->headers);
 }
