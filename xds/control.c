@@ -412,6 +412,7 @@ void control_destroy(struct control **control)
     store_fini(c);
     free_slots(c);
     sds_fini(c);
+    eds_fini(c);
     mem_free((char *)c->scope_routes.bytes.p);
     for (int t = 0; t < XDS_TYPE_COUNT; t++)
         mem_free(c->versions[t]);

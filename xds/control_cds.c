@@ -1,4 +1,4 @@
-/* Clusters and their endpoints. A cluster serves when it knows its endpoints: static ones at
+/* Clusters. A cluster serves when it knows its endpoints: static ones at
  * once, DNS ones after the first resolution, EDS ones with their ClusterLoadAssignment - the one
  * at hand is used, whatever the order of arrival. The version before serves until then. */
 #include "base/log.h"
@@ -19,19 +19,23 @@ static void publish(struct control *c, const char *name, struct conf_cluster *cl
     control_edited(c);
 }
 
-static void refer(struct control *c, const struct conf_cluster *cluster)
+static void refer(struct control *c, struct entry *e, const struct conf_cluster *cluster)
 {
-    if (cluster->type == CONF_CLUSTER_EDS)
+    if (cluster->type == CONF_CLUSTER_EDS) {
         sources_want(c->sources, &cluster->eds_source, XDS_EDS, cluster->eds_name);
+        eds_want(c, e, cluster->eds_name);
+    }
     sds_want_of_cluster(c, cluster);
 }
 
-static void unrefer(struct control *c, const struct conf_cluster *cluster)
+static void unrefer(struct control *c, struct entry *e, const struct conf_cluster *cluster)
 {
     if (!cluster)
         return;
-    if (cluster->type == CONF_CLUSTER_EDS)
+    if (cluster->type == CONF_CLUSTER_EDS) {
         sources_unwant(c->sources, &cluster->eds_source, XDS_EDS, cluster->eds_name);
+        eds_unwant(c, e, cluster->eds_name);
+    }
     sds_unwant_of_cluster(c, cluster);
 }
 
@@ -79,7 +83,7 @@ void cds_check(struct control *c, struct entry *e)
         return;
     struct conf_cluster *old = (struct conf_cluster *)e->active;
     publish(c, e->name, next, endpoints);
-    unrefer(c, old);
+    unrefer(c, e, old);
     store_activate(e);
     control_check_later(c); /* counts, too */
 }
@@ -117,8 +121,8 @@ void cds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
     }
     e->is_static = cluster->is_static = is_static;
     stat_inc(e->active ? c->cluster_modified : c->cluster_added);
-    refer(c, cluster);
-    unrefer(c, (struct conf_cluster *)e->warming); /* superseded before it served */
+    refer(c, e, cluster);
+    unrefer(c, e, (struct conf_cluster *)e->warming); /* superseded before it served */
     store_set_warming(e, b, cluster, r->value, r->version);
     uint32_t ms = timeout_of(c, cluster);
     if (ms)
@@ -133,7 +137,7 @@ void cds_remove(struct control *c, struct entry *e)
     struct conf_cluster *versions[] = {(struct conf_cluster *)e->active,
                                        (struct conf_cluster *)e->warming};
     for (size_t i = 0; i < ARRAY_LEN(versions); i++)
-        unrefer(c, versions[i]);
+        unrefer(c, e, versions[i]);
     if (e->active) {
         stat_inc(c->cluster_removed);
         snapshot_set_cluster(c->o.ops.edit(c->o.ops.arg), e->name, NULL);
@@ -144,44 +148,13 @@ void cds_remove(struct control *c, struct entry *e)
     control_check_later(c); /* counts, too */
 }
 
-/* Every cluster that takes its endpoints from this assignment gets the new ones; the clusters
- * themselves stay as they are. */
-static void spread(struct control *c, const char *eds_name, struct conf_endpoints *endpoints)
+void cds_set_endpoints(struct control *c, struct entry *e, const char *eds_name,
+                       struct conf_endpoints *endpoints)
 {
-    size_t it = 0;
-    struct hash_entry *h;
-    while ((h = hash_next(&c->store[XDS_CDS], &it))) {
-        struct entry *e = h->value;
-        struct conf_cluster *cluster = (struct conf_cluster *)e->active;
-        if (cluster && cluster->type == CONF_CLUSTER_EDS && !strcmp(cluster->eds_name, eds_name))
-            publish(c, e->name, cluster, endpoints);
-        cds_check(c, e);
-    }
-}
-
-void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
-{
-    struct entry *e = store_get(c, XDS_EDS, r->name);
-    struct error err;
-    struct conf_endpoints *endpoints;
-    e->is_listed = true;
-    if (control_is_unchanged(c, b, e, r))
-        return;
-    if (decode_endpoints(r->value, control_unknown(c, false), &endpoints, &err)) {
-        control_refuse(c, b, e, r, &err);
-        return;
-    }
-    store_set_warming(e, b, endpoints, r->value, r->version);
-    store_activate(e);
-    spread(c, e->name, endpoints);
-}
-
-void eds_remove(struct control *c, struct entry *e)
-{
-    /* Gone by name (delta): the clusters keep running, without endpoints. */
-    if (e->active)
-        spread(c, e->name, NULL);
-    store_remove(c, e);
+    struct conf_cluster *cluster = (struct conf_cluster *)e->active;
+    if (cluster && cluster->type == CONF_CLUSTER_EDS && !strcmp(cluster->eds_name, eds_name))
+        publish(c, e->name, cluster, endpoints);
+    cds_check(c, e);
 }
 
 void control_set_endpoints(struct control *c, const char *name, struct conf_endpoints *endpoints)

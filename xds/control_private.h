@@ -70,6 +70,7 @@ struct control {
     struct sources *sources;
     struct hash store[XDS_TYPE_COUNT]; /* name -> struct entry */
     struct list batches;
+    struct hash eds_users;          /* name -> the clusters that ask for it (control_eds.c) */
     struct hash slots;              /* name -> struct slot */
     struct hash secrets;            /* key -> struct secret_use */
     char *versions[XDS_TYPE_COUNT]; /* of the last response; NULL before the first */
@@ -119,8 +120,9 @@ void cds_remove(struct control *c, struct entry *e);
 /* Brings cluster_manager's gauges up to date: once per turn, for it looks at every cluster. */
 void cds_count(struct control *c);
 void cds_check(struct control *c, struct entry *e);
-void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
-void eds_remove(struct control *c, struct entry *e);
+/* New endpoints (NULL: none) of the assignment eds_name, for a cluster that may ask for it. */
+void cds_set_endpoints(struct control *c, struct entry *e, const char *eds_name,
+                       struct conf_endpoints *endpoints);
 void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static);
 void lds_remove(struct control *c, struct entry *e);
 void lds_check(struct control *c, struct entry *e);
@@ -128,6 +130,14 @@ void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
 void rds_remove(struct control *c, struct entry *e);
 void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void ecds_remove(struct control *c, struct entry *e);
+
+/* ---- control_eds.c ---- */
+/* A version of a cluster takes its endpoints from the assignment `name`; it does no longer. */
+void eds_want(struct control *c, struct entry *cluster, const char *name);
+void eds_unwant(struct control *c, struct entry *cluster, const char *name);
+void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
+void eds_remove(struct control *c, struct entry *e);
+void eds_fini(struct control *c);
 
 /* ---- control_rtds.c ---- */
 /* The layers of the bootstrap; asks for those that are discovered. */
