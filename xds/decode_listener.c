@@ -79,6 +79,7 @@ static int decode_match(struct decode *d, const match_msg *m, struct conf_chain_
     out->transport_protocol = decode_text(d, m->transport_protocol);
     out->prefixes_n = m->n_prefix_ranges;
     out->source_prefixes_n = m->n_source_prefix_ranges;
+    out->direct_prefixes_n = m->n_direct_source_prefix_ranges;
     out->application_protocols_n = m->n_application_protocols;
     out->application_protocols = DECODE_ARRAY(d, const char *, m->n_application_protocols);
     for (size_t i = 0; i < m->n_application_protocols; i++)
@@ -88,6 +89,9 @@ static int decode_match(struct decode *d, const match_msg *m, struct conf_chain_
     if (!rc)
         rc = decode_prefixes(d, m->source_prefix_ranges, m->n_source_prefix_ranges,
                              "source_prefix_ranges", &out->source_prefixes, err);
+    if (!rc)
+        rc = decode_prefixes(d, m->direct_source_prefix_ranges, m->n_direct_source_prefix_ranges,
+                             "direct_source_prefix_ranges", &out->direct_prefixes, err);
     if (!rc)
         rc = set_server_names(d, m, out, err);
     if (!rc)
@@ -120,6 +124,7 @@ static void format_rule(const struct conf_chain_match *m, size_t i, struct sbuf 
 {
     size_t names = times(m->server_names_n), protocols = times(m->application_protocols_n);
     size_t prefixes = times(m->prefixes_n), sources = times(m->source_prefixes_n);
+    size_t direct = times(m->direct_prefixes_n);
     sbuf_printf(b, "%u\n%s\n%d\n", m->destination_port, m->transport_protocol, (int)m->source_type);
     sbuf_printf(b, "%s\n", text_of(m->server_names, m->server_names_n, i % names));
     i /= names;
@@ -130,14 +135,16 @@ static void format_rule(const struct conf_chain_match *m, size_t i, struct sbuf 
     i /= prefixes;
     add_prefix(b, m->source_prefixes, m->source_prefixes_n, i % sources);
     i /= sources;
+    add_prefix(b, m->direct_prefixes, m->direct_prefixes_n, i % direct);
+    i /= direct;
     sbuf_printf(b, "%u", m->source_ports_n ? m->source_ports[i] : 0);
 }
 
 static int check_overlap(const struct conf_chain_match *m, struct hash *seen, size_t *rules,
                          struct error *err)
 {
-    const size_t lists[] = {m->server_names_n, m->application_protocols_n, m->prefixes_n,
-                            m->source_prefixes_n, m->source_ports_n};
+    const size_t lists[] = {m->server_names_n,    m->application_protocols_n, m->prefixes_n,
+                            m->source_prefixes_n, m->direct_prefixes_n,       m->source_ports_n};
     static char present;
     struct sbuf b = {0};
     size_t n = 1;

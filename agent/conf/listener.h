@@ -202,8 +202,8 @@ struct conf_net_filter {
 /* ---- filter chains ---- */
 struct conf_chain_match {
     uint16_t destination_port; /* 0: any */
-    struct conf_prefix *prefixes, *source_prefixes;
-    size_t prefixes_n, source_prefixes_n;
+    struct conf_prefix *prefixes, *source_prefixes, *direct_prefixes;
+    size_t prefixes_n, source_prefixes_n, direct_prefixes_n;
     const char **server_names, **application_protocols;
     size_t server_names_n, application_protocols_n;
     const char *transport_protocol; /* "" any */

@@ -90,7 +90,7 @@ void addr_set_port(struct addr *a, uint16_t port)
         a->v6.sin6_port = htons(port);
 }
 
-static bool ip_bytes(const struct addr *a, const unsigned char **p, unsigned *bits)
+bool addr_ip_bytes(const struct addr *a, const unsigned char **p, unsigned *bits)
 {
     if (!a->len)
         return false;
@@ -108,9 +108,17 @@ bool addr_eq(const struct addr *a, const struct addr *b)
 {
     const unsigned char *x, *y;
     unsigned nx, ny;
-    if (ip_bytes(a, &x, &nx) && ip_bytes(b, &y, &ny))
+    if (addr_ip_bytes(a, &x, &nx) && addr_ip_bytes(b, &y, &ny))
         return nx == ny && memcmp(x, y, nx / 8) == 0 && addr_port(a) == addr_port(b);
     return a->len == b->len && memcmp(&a->ss, &b->ss, a->len) == 0;
+}
+
+bool addr_is_same_ip(const struct addr *a, const struct addr *b)
+{
+    const unsigned char *x, *y;
+    unsigned nx, ny;
+    return addr_ip_bytes(a, &x, &nx) && addr_ip_bytes(b, &y, &ny) && nx == ny &&
+           memcmp(x, y, nx / 8) == 0;
 }
 
 bool addr_is_any(const struct addr *a)
@@ -118,7 +126,7 @@ bool addr_is_any(const struct addr *a)
     static const unsigned char zero[16];
     const unsigned char *p;
     unsigned bits;
-    return ip_bytes(a, &p, &bits) && memcmp(p, zero, bits / 8) == 0;
+    return addr_ip_bytes(a, &p, &bits) && memcmp(p, zero, bits / 8) == 0;
 }
 
 bool addr_is_loopback(const struct addr *a)
@@ -134,7 +142,7 @@ bool addr_in_prefix(const struct addr *a, const struct addr *base, unsigned pref
 {
     const unsigned char *x, *y;
     unsigned nx, ny;
-    if (!ip_bytes(a, &x, &nx) || !ip_bytes(base, &y, &ny) || nx != ny)
+    if (!addr_ip_bytes(a, &x, &nx) || !addr_ip_bytes(base, &y, &ny) || nx != ny)
         return false;
     if (prefix_len > nx)
         prefix_len = nx;

@@ -33,6 +33,9 @@ const char *addr_format_ip(const struct addr *a, char dst[ADDR_TEXT_MAX]); /* wi
 uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port);
 bool addr_eq(const struct addr *a, const struct addr *b);
+bool addr_is_same_ip(const struct addr *a, const struct addr *b); /* false: one is no IP address */
+/* *p: the address in network order, into a; *bits: 32 or 128. false: no IP address. */
+bool addr_ip_bytes(const struct addr *a, const unsigned char **p, unsigned *bits);
 bool addr_is_any(const struct addr *a); /* 0.0.0.0 or :: */
 bool addr_is_loopback(const struct addr *a);
 /* Is a inside base/prefix_len (same family)? */

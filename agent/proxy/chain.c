@@ -10,6 +10,9 @@
 #include "proxy/chain_index.h"
 #include "proxy/limit.h"
 
+/* So few chains are weighed one by one. */
+enum { CHAINS_SCANNED = 4 };
+
 static bool is_draining(void *arg)
 {
     const struct listener_chain *c = arg;
@@ -156,7 +159,7 @@ void chains_set(struct listener *l, struct conf_listener *conf, uint64_t drain_m
         retire(e->value, drain_ms);
     hash_fini(&by_hash);
     chain_index_destroy(&l->index);
-    l->index = chain_index_create(conf);
+    l->index = chain_index_create(conf, CHAINS_SCANNED);
     mem_free(l->chains);
     l->chains = chains;
     l->chains_n = n;

@@ -67,19 +67,16 @@ static int by_application_protocols(const struct conf_chain_match *m,
     return NO_MATCH;
 }
 
-static bool is_same_ip(const struct addr *a, const struct addr *b)
+static int by_direct_source_ip(const struct conf_chain_match *m, const struct chain_match_input *in)
 {
-    char x[ADDR_TEXT_MAX], y[ADDR_TEXT_MAX];
-    return str_is(str_of(addr_format_ip(a, x)), addr_format_ip(b, y));
+    return best_prefix(m->direct_prefixes, m->direct_prefixes_n, in->direct_remote);
 }
 
 static int by_source_type(const struct conf_chain_match *m, const struct chain_match_input *in)
 {
     if (m->source_type == CONF_SOURCE_ANY)
         return 0;
-    bool is_local = in->remote->sa.sa_family == AF_UNIX || addr_is_loopback(in->remote) ||
-                    is_same_ip(in->remote, in->local);
-    return is_local == (m->source_type == CONF_SOURCE_SAME_IP_OR_LOOPBACK) ? 1 : NO_MATCH;
+    return (int)m->source_type == chain_source_type(in) ? 1 : NO_MATCH;
 }
 
 static int by_source_ip(const struct conf_chain_match *m, const struct chain_match_input *in)
@@ -97,9 +94,16 @@ static int by_source_port(const struct conf_chain_match *m, const struct chain_m
     return NO_MATCH;
 }
 
-static const score_fn steps[] = {
-    by_destination_port,      by_destination_ip, by_server_name, by_transport_protocol,
-    by_application_protocols, by_source_type,    by_source_ip,   by_source_port,
+static const score_fn steps[STEP_COUNT] = {
+    [STEP_DESTINATION_PORT] = by_destination_port,
+    [STEP_DESTINATION_IP] = by_destination_ip,
+    [STEP_SERVER_NAME] = by_server_name,
+    [STEP_TRANSPORT_PROTOCOL] = by_transport_protocol,
+    [STEP_APPLICATION_PROTOCOLS] = by_application_protocols,
+    [STEP_DIRECT_SOURCE_IP] = by_direct_source_ip,
+    [STEP_SOURCE_TYPE] = by_source_type,
+    [STEP_SOURCE_IP] = by_source_ip,
+    [STEP_SOURCE_PORT] = by_source_port,
 };
 
 /* Keeps the best of in_play; returns how many are left. */
@@ -126,30 +130,16 @@ const struct conf_filter_chain *chain_match(const struct conf_listener *l,
 {
     const struct conf_filter_chain *small[64];
     const struct conf_filter_chain **in_play = small;
-    struct chain_candidates c = chain_index_find(index, addr_port(in->local), in->server_name);
+    struct chain_candidates c = chain_index_find(index, in);
     size_t n = c.n;
     if (n > ARRAY_LEN(small))
         in_play = mem_alloc(n * sizeof(*in_play));
     for (size_t i = 0; i < n; i++)
         in_play[i] = c.v[i];
-    for (size_t i = c.step; n && i < ARRAY_LEN(steps); i++)
+    for (enum chain_step i = c.step; n && i < STEP_COUNT; i++)
         n = narrow(in_play, n, steps[i], in);
     const struct conf_filter_chain *found = n ? in_play[0] : l->default_chain;
     if (in_play != small)
         mem_free(in_play);
-    return found;
-}
-
-const struct conf_filter_chain *chain_match_scan(const struct conf_listener *l,
-                                                 const struct chain_match_input *in)
-{
-    const struct conf_filter_chain **in_play = mem_alloc((l->chains_n + 1) * sizeof(*in_play));
-    size_t n = l->chains_n;
-    for (size_t i = 0; i < n; i++)
-        in_play[i] = &l->chains[i];
-    for (size_t i = 0; n && i < ARRAY_LEN(steps); i++)
-        n = narrow(in_play, n, steps[i], in);
-    const struct conf_filter_chain *found = n ? in_play[0] : l->default_chain;
-    mem_free(in_play);
     return found;
 }

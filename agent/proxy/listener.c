@@ -195,6 +195,7 @@ void listener_choose(struct listener *l, const struct accepted *a, const struct 
     struct accepted known = *a;
     struct chain_match_input in = {.local = &a->local,
                                    .remote = &a->remote,
+                                   .direct_remote = &a->direct_remote,
                                    .server_name = "",
                                    .transport_protocol = "raw_buffer"};
     if (seen && seen->is_tls) {

@@ -27,7 +27,8 @@ static unsigned below(unsigned n)
 
 struct made {
     const char *names[2], *protocols[1];
-    struct conf_prefix prefixes[1], sources[1];
+    struct conf_prefix prefixes[1], sources[2], direct[1];
+    uint16_t ports[1];
 };
 
 static struct conf_prefix random_prefix(void)
@@ -35,9 +36,10 @@ static struct conf_prefix random_prefix(void)
     static const struct {
         const char *ip;
         unsigned len;
-    } rows[] = {{"10.0.0.0", 8}, {"10.1.0.0", 16}, {"10.1.2.3", 32}, {"0.0.0.0", 0}};
+    } rows[] = {{"10.0.0.0", 8},  {"10.1.0.0", 16},   {"10.1.2.3", 32}, {"0.0.0.0", 0},
+                {"10.1.0.0", 15}, {"2001:db8::", 33}, {"::", 0}};
     struct conf_prefix p;
-    unsigned i = below(4);
+    unsigned i = below(7);
     addr_from_ip(str_of(rows[i].ip), 0, &p.base, NULL);
     p.len = rows[i].len;
     return p;
@@ -57,27 +59,38 @@ static void make_match(struct conf_chain_match *m, struct made *of, bool with_pr
     m->transport_protocol = transports[below(3)];
     of->prefixes[0] = random_prefix();
     of->sources[0] = random_prefix();
+    of->sources[1] = random_prefix();
+    of->direct[0] = random_prefix();
+    of->ports[0] = (uint16_t)(5000 + below(2));
     m->prefixes = of->prefixes;
     m->prefixes_n = with_prefixes && below(2);
     m->source_prefixes = of->sources;
-    m->source_prefixes_n = below(4) == 0;
+    m->source_prefixes_n = below(4) ? 0 : 1 + below(2);
+    m->direct_prefixes = of->direct;
+    m->direct_prefixes_n = below(5) == 0;
+    m->source_ports = of->ports;
+    m->source_ports_n = below(5) == 0;
     m->source_type = below(3);
 }
 
-static void ask(const struct conf_listener *l, const struct chain_index *index, int round)
+static void ask(const struct conf_listener *l, const struct chain_index *index,
+                const struct chain_index *scan, int round)
 {
-    static const char *const ips[] = {"10.1.2.3", "10.1.9.9", "10.9.9.9", "192.0.2.1"};
-    struct addr local, remote;
-    addr_from_ip(str_of(ips[below(4)]), (uint16_t)(80 + below(3)), &local, NULL);
-    addr_from_ip(str_of(ips[below(4)]), 5000, &remote, NULL);
+    static const char *const ips[] = {"10.1.2.3",  "10.1.9.9",      "10.9.9.9",
+                                      "192.0.2.1", "2001:db8:1::1", "::1"};
+    struct addr local, remote, direct;
+    addr_from_ip(str_of(ips[below(6)]), (uint16_t)(80 + below(3)), &local, NULL);
+    addr_from_ip(str_of(ips[below(6)]), (uint16_t)(5000 + below(2)), &remote, NULL);
+    addr_from_ip(str_of(ips[below(6)]), 5000, &direct, NULL);
     struct chain_match_input in = {.local = &local,
                                    .remote = &remote,
+                                   .direct_remote = &direct,
                                    .server_name = asked_names[below(10)],
                                    .transport_protocol = transports[1 + below(2)],
                                    .application_protocols = protocols,
                                    .application_protocols_n = below(3)};
     const struct conf_filter_chain *got = chain_match(l, index, &in);
-    const struct conf_filter_chain *want = chain_match_scan(l, &in);
+    const struct conf_filter_chain *want = chain_match(l, scan, &in);
     if (got != want)
         fail_msg("round %d: '%s' at port %u", round, in.server_name, addr_port(&local));
 }
@@ -93,10 +106,12 @@ static void test_against_scan(void **state)
         l.default_chain = below(2) ? &last : NULL;
         for (size_t i = 0; i < l.chains_n; i++)
             make_match(&chains[i].match, &made[i], round % 2);
-        struct chain_index *index = chain_index_create(&l);
+        struct chain_index *index = chain_index_create(&l, below(6));
+        struct chain_index *scan = chain_index_create(&l, SIZE_MAX);
         for (int i = 0; i < ASKED; i++)
-            ask(&l, index, round);
+            ask(&l, index, scan, round);
         chain_index_destroy(&index);
+        chain_index_destroy(&scan);
     }
 }
 
@@ -107,22 +122,40 @@ static void test_many(void **state)
     struct conf_filter_chain *chains = mem_zalloc(MANY * sizeof(*chains));
     char(*text)[24] = mem_zalloc(MANY * sizeof(*text));
     const char **list = mem_zalloc(MANY * sizeof(*list));
+    struct conf_prefix *sources = mem_zalloc(MANY * sizeof(*sources));
     struct conf_listener l = {.chains = chains, .chains_n = MANY};
+    struct addr local, remote;
+    struct chain_match_input in = {.local = &local,
+                                   .remote = &remote,
+                                   .direct_remote = &remote,
+                                   .server_name = "n777.test",
+                                   .transport_protocol = "tls"};
     (void)state;
     for (int i = 0; i < MANY; i++) {
         snprintf(text[i], sizeof(text[i]), i % 2 ? "n%d.test" : "*.n%d.test", i);
         list[i] = text[i];
         chains[i].match = (struct conf_chain_match){
-            .server_names = &list[i], .server_names_n = 1, .transport_protocol = ""};
+            .server_names = &list[i], .server_names_n = i < MANY / 2, .transport_protocol = "tls"};
+        char ip[24];
+        snprintf(ip, sizeof(ip), "10.%d.%d.0", i / 256, i % 256);
+        addr_from_ip(str_of(ip), 0, &sources[i].base, NULL);
+        sources[i].len = 24;
+        chains[i].match.source_prefixes = &sources[i];
+        chains[i].match.source_prefixes_n = i >= MANY / 2;
     }
-    struct chain_index *index = chain_index_create(&l);
-    struct chain_candidates c = chain_index_find(index, 443, "n777.test");
+    addr_from_ip(str_of("10.1.1.1"), 443, &local, NULL);
+    addr_from_ip(str_of("10.30.7.9"), 443, &remote, NULL);
+    struct chain_index *index = chain_index_create(&l, 4);
+    struct chain_candidates c = chain_index_find(index, &in);
     assert_true(c.n == 1 && c.v[0] == &chains[777]);
-    c = chain_index_find(index, 443, "x.n778.test");
+    in.server_name = "x.n778.test";
+    c = chain_index_find(index, &in);
     assert_true(c.n == 1 && c.v[0] == &chains[778]);
-    c = chain_index_find(index, 443, "none.test");
-    assert_int_equal(c.n, 0);
+    in.server_name = "none.test";
+    c = chain_index_find(index, &in);
+    assert_true(c.n == 1 && c.v[0] == &chains[30 * 256 + 7]);
     chain_index_destroy(&index);
+    mem_free(sources);
     mem_free(list);
     mem_free(text);
     mem_free(chains);
