@@ -299,6 +299,7 @@ static int decode_fields(struct decode *d, const cluster_msg *m, struct conf_clu
     int rc = set_type(m, c, err);
     set_limits(m, c);
     c->eds_name = "";
+    c->keeps_alpn = decode_keeps_alpn(m->metadata);
     if (!rc)
         rc = set_lb(d, m, c, err);
     if (!rc)

@@ -51,7 +51,7 @@ static const struct http_type {
     {HTTP "cors.v3.Cors", CONF_HTTP_NOOP, true},
     {HTTP "compressor.v3.Compressor", CONF_HTTP_NOOP, false},
     {HTTP "grpc_stats.v3.FilterConfig", CONF_HTTP_NOOP, false},
-    {"istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig", CONF_HTTP_NOOP, false},
+    {"istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig", CONF_HTTP_ISTIO_ALPN, false},
     {"io.istio.http.peer_metadata.Config", CONF_HTTP_NOOP, false},
     {"stats.PluginConfig", CONF_HTTP_NOOP, false},
 };
@@ -284,6 +284,8 @@ static int decode_http_typed(struct decode *d, const http_filter_msg *m, struct 
         return set_inline(d, m->name, m->typed_config, &w, err);
     if (t->kind == CONF_HTTP_ROUTER)
         return decode_router(d, m->typed_config, f, err);
+    if (t->kind == CONF_HTTP_ISTIO_ALPN)
+        return decode_istio_alpn(d, m->typed_config, f, err);
     return check_empty(d, m, t, err);
 }
 

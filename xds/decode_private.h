@@ -193,6 +193,14 @@ int decode_mirrors(struct decode *d,
                    struct conf_mirrors *mirrors, struct error *err);
 
 /* ---- decode_router.c ---- */
+int decode_istio_alpn(struct decode *d, const Google__Protobuf__Any *any,
+                      struct conf_http_filter *f, struct error *err);
+/* filter_metadata "istio", alpn_override "false": the filter istio.alpn leaves the cluster alone.
+ */
+bool decode_keeps_alpn(const Envoy__Config__Core__V3__Metadata *m);
+/* Names of protocols (each may be several, with commas) as they are on the wire; STR_NULL: none. */
+int decode_alpn(struct decode *d, char *const *names, size_t n, const char *field, struct str *out,
+                struct error *err);
 int decode_router(struct decode *d, const Google__Protobuf__Any *any, struct conf_http_filter *f,
                   struct error *err);
 

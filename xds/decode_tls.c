@@ -61,20 +61,17 @@ static int set_params(struct decode *d, const params_msg *m, struct conf_tls *tl
 
 /* Whoever agrees on Istio's peer exchange has to speak its preamble; the filter that does is a
  * no-op here, so it is neither offered nor selected. */
-static int set_alpn(struct decode *d, const common_tls_msg *m, struct conf_tls *tls,
-                    struct error *err)
+int decode_alpn(struct decode *d, char *const *names, size_t n, const char *field, struct str *out,
+                struct error *err)
 {
     struct sbuf b = {0};
     int rc = 0;
-    for (size_t i = 0; i < m->n_alpn_protocols && !rc; i++) {
-        struct str p = str_of(m->alpn_protocols[i]), token;
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct str p = str_of(names[i]), token;
         while (!rc && str_next(&p, ',', &token)) {
             token = str_trim(token);
             if (!token.n || token.n > 255)
-                rc = error_set(err, ERR_INVALID,
-                               "alpn_protocols[%zu]: Invalid ALPN protocol "
-                               "string",
-                               i);
+                rc = error_set(err, ERR_INVALID, "%s[%zu]: Invalid ALPN protocol string", field, i);
             else if (!str_is(token, "istio-peer-exchange")) {
                 sbuf_addc(&b, (char)token.n);
                 sbuf_add(&b, token.p, token.n);
@@ -82,9 +79,10 @@ static int set_alpn(struct decode *d, const common_tls_msg *m, struct conf_tls *
         }
     }
     if (b.n > 4096)
-        rc = error_set(err, ERR_LIMIT, "alpn_protocols: too long");
+        rc = error_set(err, ERR_LIMIT, "%s: too long", field);
+    *out = STR_NULL;
     if (!rc && b.n)
-        tls->params.alpn = (struct str){arena_strndup(d->out, b.p, b.n), b.n};
+        *out = (struct str){arena_strndup(d->out, b.p, b.n), b.n};
     sbuf_fini(&b);
     return rc;
 }
@@ -169,7 +167,8 @@ static int set_common(struct decode *d, const common_tls_msg *m, struct conf_tls
         return set_params(d, NULL, tls, err);
     if (set_params(d, m->tls_params, tls, err))
         return error_prefix(err, "tls_params.");
-    int rc = set_alpn(d, m, tls, err);
+    int rc = decode_alpn(d, m->alpn_protocols, m->n_alpn_protocols, "alpn_protocols",
+                         &tls->params.alpn, err);
     if (!rc)
         rc = set_certificates(d, m, tls, err);
     return rc ? rc : set_validation(d, m, tls, err);

@@ -34,6 +34,7 @@ struct conf_access_log {
 enum conf_http_filter_kind {
     CONF_HTTP_ROUTER,
     CONF_HTTP_WASM,
+    CONF_HTTP_ISTIO_ALPN,
     CONF_HTTP_NOOP, /* accepted, counted, does nothing (README lists them) */
 };
 
@@ -42,6 +43,12 @@ struct conf_router {
     bool suppress_envoy_headers, respect_expected_timeout;
     struct str *strict; /* headers whose values are checked */
     size_t strict_n;
+};
+
+/* CONF_HTTP_ISTIO_ALPN: what is offered to upstreams in place of their cluster's ALPN, by what will
+ * be spoken; as on the wire, p NULL: the cluster's. */
+struct conf_alpn {
+    struct str http1, http2;
 };
 
 struct conf_http_filter {
@@ -58,6 +65,7 @@ struct conf_http_filter {
     struct conf_plugin *plugin;
     struct conf_plugin *default_plugin; /* ECDS default_config, or NULL */
     const struct conf_router *router;   /* NULL: the defaults */
+    const struct conf_alpn *alpn;
 };
 
 /* ---- network filters ---- */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/stat.h"
 
+#include "filters/istio_alpn.h"
 #include "filters/router.h"
 #include "filters/wasm.h"
 
@@ -21,6 +22,7 @@ static const struct http_filter_ops noop_ops = {.name = "noop", .worker_init = c
 static const struct http_filter_ops *const http_filters[] = {
     [CONF_HTTP_ROUTER] = &router_filter_ops,
     [CONF_HTTP_WASM] = &wasm_filter_ops,
+    [CONF_HTTP_ISTIO_ALPN] = &istio_alpn_filter_ops,
     [CONF_HTTP_NOOP] = &noop_ops,
 };
 

@@ -449,6 +449,7 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
     r->up.ops = &request_ops;
     r->up.priority = priority_of(r);
     r->up.server_name = r->server_name;
+    r->up.alpn = s->alpn;
     r->up.upgrade = s->upgrade;
     r->up.down = s->info.down;
     r->up.is_from_http2 = s->info.http_minor == 20;

@@ -135,6 +135,7 @@ struct stream {
     char request_id[40];
     const struct conf_route_config *routes; /* cache of http/route_resolve.c */
     struct str upgrade;                     /* "websocket", "CONNECT"...; n 0: none */
+    const struct conf_alpn *alpn;           /* of the filter istio.alpn; NULL: the clusters' */
     struct str local_body;                  /* of a local reply, before it is formatted */
     uint64_t random;                        /* http/route_resolve.c; 0: not drawn yet */
     bool is_head, is_grpc, is_upgraded;     /* is_upgraded: bytes both ways */

@@ -189,6 +189,7 @@ static void init_conn(struct client *c)
     struct transport_options o = transports[p->kind];
     struct addr a;
     o.down = p->down;
+    o.alpn_override = p->alpn;
     if (p->server_name && conf->auto_san)
         o.name = p->server_name;
     if (p->server_name && conf->auto_sni && addr_from_ip(str_of(p->server_name), 0, &a, NULL))

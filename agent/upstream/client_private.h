@@ -15,6 +15,7 @@ struct pool {
     enum pool_kind kind;
     struct downstream_info *down; /* whose it is alone (pool_keyed.c); NULL: anybody's */
     char *server_name;            /* of its connections; NULL: what the configuration says */
+    struct str alpn;              /* that they offer, own copy; p NULL: by configuration, kind */
     unsigned clients_n;           /* also those that are closing */
     struct list ready;            /* have room; last used first */
     struct list busy;             /* connecting, full, or to be closed after what runs on them */
@@ -27,8 +28,8 @@ struct pool {
 
 struct pool *pool_create(struct upstream_host *h, enum pool_kind kind);
 /* ---- pool_keyed.c ---- */
-/* The pool of connections that tell of r's client, or whose peers answer to r's name; NULL: those
- * of anybody will do. */
+/* The pool of connections that tell of r's client, whose peers answer to r's name, or that offer
+ * r's protocols; NULL: those of anybody will do. */
 struct pool *pool_keyed(struct upstream_host *h, enum pool_kind kind,
                         const struct upstream_request *r);
 void pools_keyed_destroy(struct upstream_host *h);

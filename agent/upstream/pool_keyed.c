@@ -1,8 +1,9 @@
 /* Pools of connections that not every request may use: those that are one client's alone, because
  * an upstream is told of it (by the address the connection comes from, of the listener filter
  * original_src, or by a PROXY protocol header), and those whose peer has to answer to the request's
- * name (auto_sni, auto_san_validation). What it is told, and the name, are the key. Pools that ran
- * empty are swept when there are many. */
+ * name (auto_sni, auto_san_validation), and those that offer protocols of its own (istio.alpn).
+ * What it is told, the name and the protocols are the key. Pools that ran empty are swept when
+ * there are many. */
 #include "base/mem.h"
 #include "upstream/client_private.h"
 
@@ -16,6 +17,14 @@ static bool is_told(const struct upstream_host *h)
 static bool is_own(const struct upstream_host *h, const struct downstream_info *down)
 {
     return down && (down->source.is_on || is_told(h));
+}
+
+static struct str alpn_of(const struct upstream_host *h, enum pool_kind kind,
+                          const struct upstream_request *r)
+{
+    if (!r->alpn || cluster_conf(h->cluster)->keeps_alpn || !upstream_host_is_tls(h))
+        return STR_NULL;
+    return kind == POOL_HTTP1 ? r->alpn->http1 : r->alpn->http2;
 }
 
 static void add_client(const struct upstream_host *h, const struct downstream_info *down,
@@ -50,6 +59,7 @@ static void destroy(struct pool *p)
         mem_free((char *)p->down->proxy_tlvs.p);
     mem_free(p->down);
     mem_free(p->server_name);
+    mem_free((char *)p->alpn.p);
     mem_free(p);
 }
 
@@ -86,13 +96,15 @@ static void sweep_later(struct upstream_host *h)
 }
 
 static struct pool *create(struct upstream_host *h, enum pool_kind kind,
-                           const struct upstream_request *r)
+                           const struct upstream_request *r, struct str alpn)
 {
     struct pool *p = pool_create(h, kind);
     if (is_own(h, r->down))
         p->down = copy_client(r->down);
     if (r->server_name.n)
         p->server_name = mem_strndup(r->server_name.p, r->server_name.n);
+    if (alpn.n)
+        p->alpn = (struct str){mem_dup(alpn.p, alpn.n), alpn.n};
     return p;
 }
 
@@ -100,15 +112,17 @@ struct pool *pool_keyed(struct upstream_host *h, enum pool_kind kind,
                         const struct upstream_request *r)
 {
     struct sbuf key = {0};
-    if (!r->server_name.n && !is_own(h, r->down))
+    struct str alpn = alpn_of(h, kind, r);
+    if (!r->server_name.n && !alpn.n && !is_own(h, r->down))
         return NULL;
-    sbuf_printf(&key, "%d %zu ", (int)kind, r->server_name.n);
+    sbuf_printf(&key, "%d %zu %zu ", (int)kind, r->server_name.n, alpn.n);
     sbuf_add(&key, r->server_name.p, r->server_name.n);
+    sbuf_add(&key, alpn.p, alpn.n);
     if (is_own(h, r->down))
         add_client(h, r->down, &key);
     struct pool *p = hash_find(&h->keyed, (struct str){key.p, key.n});
     if (!p) {
-        p = create(h, kind, r);
+        p = create(h, kind, r, alpn);
         sweep_later(h);
         hash_set(&h->keyed, (struct str){key.p, key.n}, p);
     }

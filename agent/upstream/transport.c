@@ -147,7 +147,9 @@ static void put_under(struct upstream_host *h, struct conn *c, const struct tran
     }
     struct conn_tls_client client = {
         .sni = sni_of(h, conf, o), .name = o->name, .sessions = &h->tls_sessions};
-    if (!conf->params.alpn.n)
+    if (o->alpn_override.n)
+        client.alpn = o->alpn_override;
+    else if (!conf->params.alpn.n)
         client.alpn = o->alpn;
     conn_tls_connect(c, ctx, tls_slot_stats(h->tls), &client);
 }

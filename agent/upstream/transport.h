@@ -16,8 +16,9 @@ struct transport_options {
         *down; /* whose connection it is alone; NULL: of several, or none */
     struct str
         alpn; /* on the wire ("\x02h2"), where the configuration says nothing; p NULL: none */
-    const char *sni;  /* NULL: what the configuration says */
-    const char *name; /* that the host's certificate must have; NULL: none */
+    struct str alpn_override; /* the same, whatever the configuration says */
+    const char *sni;          /* NULL: what the configuration says */
+    const char *name;         /* that the host's certificate must have; NULL: none */
 };
 
 /* Starts connecting to the host, from the address that o->down or the cluster wants, with TLS where

@@ -101,6 +101,8 @@ struct upstream_request {
     enum conf_priority priority;      /* set before the start; default otherwise */
     /* Set before the start by upstream_request_name; a view that is used during the start only. */
     struct str server_name;
+    /* Set before the start, NULL otherwise: what connections offer by ALPN. */
+    const struct conf_alpn *alpn;
     bool is_from_http2; /* set before the start: for clusters that speak as the client does */
     /* Set before the start, p NULL otherwise: what the request asks the connection to become
      * ("websocket"), or "CONNECT" for that method. Heads are in HTTP/1's form, whatever the

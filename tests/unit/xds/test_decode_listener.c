@@ -373,7 +373,9 @@ static void test_hcm(void **state)
         "[{istio_headers: {}}]}}}, {name: gs, typed_config: {'@type': " URL
         "http.grpc_stats.v3.FilterConfig, emit_filter_state: true}}, {name: al, typed_config: "
         "{'@type': type.googleapis.com/istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig, "
-        "alpn_override: [{alpn_override: [istio]}]}}, {name: fa, typed_config: {'@type': " URL
+        "alpn_override: [{alpn_override: [istio-http/1.0]}, {upstream_protocol: HTTP11, "
+        "alpn_override: [istio-http/1.1, istio]}, {upstream_protocol: HTTP2, alpn_override: [h2]}]"
+        "}}, {name: fa, typed_config: {'@type': " URL
         "http.fault.v3.HTTPFault}}, {name: co, typed_config: {'@type': " URL
         "http.cors.v3.Cors}}, {name: st, disabled: true, typed_config: {'@type': "
         "type.googleapis.com/stats.PluginConfig}}, " ROUTER "]"));
@@ -392,7 +394,9 @@ static void test_hcm(void **state)
     assert_null(h->access_logs[0].format.text);
     assert_int_equal(h->filters_n, 7);
     for (size_t i = 0; i < 6; i++)
-        assert_int_equal(h->filters[i].kind, CONF_HTTP_NOOP);
+        assert_int_equal(h->filters[i].kind, i == 2 ? CONF_HTTP_ISTIO_ALPN : CONF_HTTP_NOOP);
+    assert_true(str_is(h->filters[2].alpn->http1, "\x0eistio-http/1.1\x05istio"));
+    assert_true(str_is(h->filters[2].alpn->http2, "\x02h2"));
     assert_true(h->filters[5].is_disabled);
     assert_false(h->filters[0].is_disabled);
     conf_object_unref(l);
