@@ -20,6 +20,7 @@ static const struct {
 
     [XDS_SRDS] = {"http.scoped_rds", srds_remove},
     [XDS_RTDS] = {"runtime", rtds_remove},
+    [XDS_VHDS] = {"http.vhds", vhds_remove},
 };
 
 /* ---- shared by the types ---- */
@@ -117,6 +118,8 @@ static void run_check(struct loop_task *t)
     struct control *c = container_of(t, struct control, check_task);
     each(c, XDS_CDS, cds_check);
     cds_count(c);
+    vhds_sweep(c);
+    each(c, XDS_RDS, rds_check);
     each(c, XDS_SRDS, srds_check);
     each(c, XDS_LDS, lds_check);
     if (c->is_edited) {
@@ -180,6 +183,9 @@ static void apply_one(struct control *c, struct batch *b, enum xds_type t,
     case XDS_ECDS:
         ecds_apply(c, b, r);
         break;
+    case XDS_VHDS:
+        vhds_apply(c, b, r);
+        break;
     default:
         break;
     }
@@ -225,6 +231,8 @@ static void on_update(void *arg, const struct xds_update *u)
         c->has_lds = true;
     if (u->type == XDS_SRDS)
         c->has_srds = true;
+    if (u->type == XDS_VHDS)
+        vhds_finish(c, b);
     stat_set(c->stats[u->type].version, hash_xx64(u->version, strlen(u->version), 0));
     stat_set_text(c->stats[u->type].version_text, str_of(u->version));
     mem_free(c->versions[u->type]);
@@ -438,16 +446,24 @@ void control_each(struct control *c, enum xds_type t,
                                   .failed_ns = e->failed_ns,
                                   .waiting_for = ""};
         if (e->active) {
+            struct sbuf merged = {0};
             row.status = CONTROL_ACTIVE;
             row.version = e->active_version;
             row.value = e->active_bytes;
+            if (t == XDS_RDS && ((struct conf_route_config *)e->active)->has_vhds) {
+                vhds_show(c, e, &merged);
+                row.value = (struct str){merged.p, merged.n};
+            }
             fn(&row, arg);
+            sbuf_fini(&merged);
         }
         if (e->warming) {
             row.status = CONTROL_WARMING;
             row.version = e->version;
             row.value = e->warming_bytes;
-            row.waiting_for = t == XDS_CDS ? "endpoints" : "routes or plugins";
+            row.waiting_for = t == XDS_CDS   ? "endpoints"
+                              : t == XDS_RDS ? "virtual hosts"
+                                             : "routes or plugins";
             fn(&row, arg);
         }
         if (!e->active && !e->warming) {

@@ -1,6 +1,6 @@
-/* Listeners, the route configurations and the plugin slots they refer to. A listener serves when
- * its routes are there, its discovered plugins have arrived, and - where a version before it
- * serves - its new inline plugins are live. Route configurations serve as they come. */
+/* Listeners and the plugin slots they refer to. A listener serves when its routes are there, its
+ * discovered plugins have arrived, and - where a version before it serves - its new inline plugins
+ * are live. */
 #include <string.h>
 
 #include "base/log.h"
@@ -307,34 +307,4 @@ void lds_remove(struct control *c, struct entry *e)
     give_up(c, e->warming);
     store_remove(c, e);
     count(c);
-}
-
-/* ---- routes ---- */
-
-void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
-{
-    struct entry *e = store_get(c, XDS_RDS, r->name);
-    struct error err;
-    struct conf_route_config *routes;
-    e->is_listed = true;
-    if (control_is_unchanged(c, b, e, r))
-        return;
-    if (decode_route_config(r->value, control_unknown(c, false), &routes, &err)) {
-        control_refuse(c, b, e, r, &err);
-        return;
-    }
-    store_set_warming(e, b, routes, r->value, r->version);
-    store_activate(e);
-    snapshot_set_route(c->o.ops.edit(c->o.ops.arg), e->name, routes);
-    control_edited(c);
-    control_check_later(c);
-}
-
-void rds_remove(struct control *c, struct entry *e)
-{
-    if (e->active) {
-        snapshot_set_route(c->o.ops.edit(c->o.ops.arg), e->name, NULL);
-        control_edited(c);
-    }
-    store_remove(c, e);
 }

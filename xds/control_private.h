@@ -23,6 +23,8 @@ struct entry {
     bool is_listed;          /* mark while a complete update is worked off */
     bool is_timed_out;       /* warming: waited long enough for what is missing */
     bool has_predecessor;    /* warming listener: another version serves */
+    bool has_vhds_answer;    /* warming routes: their virtual hosts are known, or need not be */
+    bool has_changed_hosts;  /* routes, while an update of virtual hosts is worked off */
     struct loop_timer timer; /* initial_fetch_timeout of a warming entry */
     struct control *control;
     unsigned source; /* that brought it; 0: static */
@@ -99,6 +101,8 @@ void store_set_warming(struct entry *e, const struct batch *b, void *object, str
                        const char *version);
 /* `warming` becomes `active`. */
 void store_activate(struct entry *e);
+/* `warming` is given up; `active`, if there is one, is what is held again. */
+void store_drop_warming(struct entry *e);
 /* bytes STR_NULL: what failed is what was accepted before. */
 void store_set_error(struct entry *e, struct str bytes, const char *version, const char *text);
 void store_clear_error(struct entry *e);
@@ -126,8 +130,6 @@ void cds_set_endpoints(struct control *c, struct entry *e, const char *eds_name,
 void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static);
 void lds_remove(struct control *c, struct entry *e);
 void lds_check(struct control *c, struct entry *e);
-void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
-void rds_remove(struct control *c, struct entry *e);
 void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void ecds_remove(struct control *c, struct entry *e);
 
@@ -138,6 +140,30 @@ void eds_unwant(struct control *c, struct entry *cluster, const char *name);
 void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void eds_remove(struct control *c, struct entry *e);
 void eds_fini(struct control *c);
+
+/* ---- control_rds.c ---- */
+void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
+void rds_remove(struct control *c, struct entry *e);
+void rds_check(struct control *c, struct entry *e);
+/* `active` goes into the next snapshot. */
+void rds_publish(struct control *c, struct entry *e);
+
+/* ---- control_vhds.c ---- */
+void vhds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
+void vhds_remove(struct control *c, struct entry *e);
+/* At the end of an update: the route configurations whose hosts have changed are made anew. */
+void vhds_finish(struct control *c, struct batch *b);
+/* Forgets the hosts of sources that are closed. */
+void vhds_sweep(struct control *c);
+/* *routes, decoded from bytes, is replaced by itself with the virtual hosts that are there. */
+int vhds_merge(struct control *c, const char *name, struct str bytes,
+               struct conf_route_config **routes, struct error *err);
+/* The bytes of the active routes with their virtual hosts. */
+void vhds_show(struct control *c, const struct entry *e, struct sbuf *out);
+/* Asks for the virtual hosts of routes that are to be e's; whether they need not be waited for. */
+bool vhds_want(struct control *c, const struct entry *e, const struct conf_route_config *routes);
+void vhds_unwant(struct control *c, const struct conf_route_config *routes);
+bool vhds_is_ready(struct control *c, const struct entry *e);
 
 /* ---- control_rtds.c ---- */
 /* The layers of the bootstrap; asks for those that are discovered. */

@@ -33,7 +33,8 @@ static void on_timer(struct loop_timer *t)
 {
     struct entry *e = container_of(t, struct entry, timer);
     e->is_timed_out = true;
-    stat_inc(e->control->stats[e->type == XDS_CDS ? XDS_EDS : XDS_RDS].timeout);
+    enum xds_type missing = e->type == XDS_CDS ? XDS_EDS : e->type == XDS_RDS ? XDS_VHDS : XDS_RDS;
+    stat_inc(e->control->stats[missing].timeout);
     control_check_later(e->control);
 }
 
@@ -107,6 +108,19 @@ void store_activate(struct entry *e)
     e->warming_bytes = STR_NULL;
     set_text(&e->active_version, e->version);
     e->updated_ns = clock_wall_ns();
+}
+
+void store_drop_warming(struct entry *e)
+{
+    const char *name = e->wire_name ? e->wire_name : e->name;
+    conf_object_unref(e->warming);
+    e->warming = NULL;
+    drop_bytes(&e->warming_bytes);
+    set_text(&e->version, e->active_version);
+    if (e->active)
+        sources_set_held(e->control->sources, e->source, e->type, name, e->active_version);
+    else
+        sources_drop_held(e->control->sources, e->source, e->type, name);
 }
 
 void store_set_error(struct entry *e, struct str bytes, const char *version, const char *text)

@@ -27,6 +27,13 @@ int decode_endpoints(struct str bytes, const struct pb_unknown *unknown,
 /* envoy.config.route.v3.RouteConfiguration */
 int decode_route_config(struct str bytes, const struct pb_unknown *unknown,
                         struct conf_route_config **config_r, struct error *err);
+/* The same, of a message whose last `added` virtual hosts were discovered. *culprit_r: which of
+ * these (from 0) is at fault, and the error starts below it; `added`: something else is. */
+int decode_merged_routes(struct str bytes, size_t added, const struct pb_unknown *unknown,
+                         struct conf_route_config **config_r, size_t *culprit_r, struct error *err);
+/* envoy.config.route.v3.VirtualHost, apart from what its route configuration says of it. */
+int decode_check_virtual_host(struct str bytes, const struct pb_unknown *unknown,
+                              struct error *err);
 /* envoy.config.route.v3.ScopedRouteConfiguration */
 int decode_scoped_route(struct str bytes, const struct pb_unknown *unknown,
                         struct conf_scope **scope_r, struct error *err);

@@ -107,16 +107,21 @@ static int decode_vhost(struct decode *d, const vhost_msg *m, size_t body_max,
     return rc;
 }
 
+/* Which virtual host is at fault; NOBODY: something else of the message. */
+#define NOBODY SIZE_MAX
+
 /* Where in the message a domain of the flat list stands. */
-static int prefix_domain(const config_msg *m, size_t place, struct error *err)
+static int prefix_domain(const config_msg *m, size_t place, size_t *culprit, struct error *err)
 {
     size_t i = 0;
     for (; place >= m->virtual_hosts[i]->n_domains; i++)
         place -= m->virtual_hosts[i]->n_domains;
-    return error_prefix(err, "virtual_hosts[%zu].domains[%zu]: ", i, place);
+    *culprit = i;
+    return error_prefix(err, "domains[%zu]: ", place);
 }
 
-static int index_domains(const config_msg *m, struct conf_route_config *rc, struct error *err)
+static int index_domains(const config_msg *m, struct conf_route_config *rc, size_t *culprit,
+                         struct error *err)
 {
     size_t n = 0, bad = 0;
     for (size_t i = 0; i < m->n_virtual_hosts; i++)
@@ -127,13 +132,41 @@ static int index_domains(const config_msg *m, struct conf_route_config *rc, stru
             *next++ = (struct conf_domain){str_of(m->virtual_hosts[i]->domains[j]), &rc->vhosts[i]};
     int result = conf_route_config_index(rc, list, n, &bad, err);
     mem_free(list);
-    return result ? prefix_domain(m, bad, err) : 0;
+    return result ? prefix_domain(m, bad, culprit, err) : 0;
+}
+
+static int decode_vhosts(struct decode *d, const config_msg *m, struct conf_route_config *rc,
+                         size_t *culprit, struct error *err)
+{
+    size_t body_max = pb_u32(m->max_direct_response_body_size_bytes, 4096);
+    rc->vhosts = DECODE_ARRAY(d, struct conf_virtual_host, m->n_virtual_hosts);
+    rc->vhosts_n = m->n_virtual_hosts;
+    for (size_t i = 0; i < m->n_virtual_hosts; i++) {
+        int result = decode_vhost(d, m->virtual_hosts[i], body_max, &rc->vhosts[i], err);
+        *culprit = i;
+        if (result)
+            return result;
+    }
+    *culprit = NOBODY;
+    return index_domains(m, rc, culprit, err);
+}
+
+static int decode_vhds(struct decode *d, const Envoy__Config__Route__V3__Vhds *m,
+                       struct conf_route_config *rc, struct error *err)
+{
+    if (!m)
+        return 0;
+    rc->has_vhds = true;
+    if (!strlen(rc->object.name))
+        return error_set(err, ERR_INVALID, "name: required by vhds");
+    return decode_config_source(d, m->config_source, &rc->vhds_source, err)
+               ? error_prefix(err, "vhds.config_source: ")
+               : 0;
 }
 
 static int decode_config(struct decode *d, const config_msg *m, struct conf_route_config *rc,
-                         struct error *err)
+                         size_t *culprit, struct error *err)
 {
-    size_t body_max = pb_u32(m->max_direct_response_body_size_bytes, 4096);
     int result = decode_overrides(d, OVERRIDES(m), &rc->overrides, err);
     rc->ignore_port_in_host_matching = m->ignore_port_in_host_matching;
     rc->ignore_path_parameters = m->ignore_path_parameters_in_path_matching;
@@ -143,13 +176,10 @@ static int decode_config(struct decode *d, const config_msg *m, struct conf_rout
     for (size_t i = 0; i < m->n_internal_only_headers; i++)
         rc->internal_only_headers[rc->internal_only_n++] =
             decode_lower(d, m->internal_only_headers[i]);
-    rc->vhosts = DECODE_ARRAY(d, struct conf_virtual_host, m->n_virtual_hosts);
-    rc->vhosts_n = m->n_virtual_hosts;
-    for (size_t i = 0; i < m->n_virtual_hosts && !result; i++)
-        if ((result = decode_vhost(d, m->virtual_hosts[i], body_max, &rc->vhosts[i], err)))
-            error_prefix(err, "virtual_hosts[%zu].", i);
     if (!result)
-        result = index_domains(m, rc, err);
+        result = decode_vhosts(d, m, rc, culprit, err);
+    if (!result)
+        result = decode_vhds(d, m->vhds, rc, err);
     if (!result)
         result = decode_mirrors(d, m->request_mirror_policies, m->n_request_mirror_policies,
                                 &rc->mirrors, err);
@@ -160,13 +190,14 @@ static int decode_config(struct decode *d, const config_msg *m, struct conf_rout
     return result;
 }
 
-int decode_route_message(const config_msg *m, struct conf_route_config **config_r,
-                         struct error *err)
+static int build(const config_msg *m, struct conf_route_config **config_r, size_t *culprit,
+                 struct error *err)
 {
     struct conf_route_config *rc = conf_route_config_create(m->name);
     struct decode d = {.out = &rc->object.arena};
     pb_arena_init(&d.pb, pb_budget(0));
-    int result = decode_config(&d, m, rc, err);
+    *culprit = NOBODY;
+    int result = decode_config(&d, m, rc, culprit, err);
     decode_end(&d);
     *config_r = result ? NULL : rc;
     if (result)
@@ -174,18 +205,65 @@ int decode_route_message(const config_msg *m, struct conf_route_config **config_
     return result;
 }
 
+int decode_route_message(const config_msg *m, struct conf_route_config **config_r,
+                         struct error *err)
+{
+    size_t culprit;
+    *config_r = NULL;
+    if (m->vhds)
+        return error_set(err, ERR_UNSUPPORTED, "vhds: only where the routes come by RDS");
+    int rc = build(m, config_r, &culprit, err);
+    return rc && culprit != NOBODY ? error_prefix(err, "virtual_hosts[%zu].", culprit) : rc;
+}
+
+int decode_merged_routes(struct str bytes, size_t added, const struct pb_unknown *unknown,
+                         struct conf_route_config **config_r, size_t *culprit_r, struct error *err)
+{
+    struct decode d;
+    ProtobufCMessage *msg = NULL;
+    size_t culprit;
+    *config_r = NULL;
+    *culprit_r = added;
+    int rc = decode_begin(&d, bytes, unknown,
+                          &envoy__config__route__v3__route_configuration__descriptor, &msg, err);
+    const config_msg *m = (const config_msg *)msg;
+    if (!rc && (rc = build(m, config_r, &culprit, err)) && culprit != NOBODY) {
+        size_t own = m->n_virtual_hosts > added ? m->n_virtual_hosts - added : 0;
+        if (culprit < own)
+            error_prefix(err, "virtual_hosts[%zu].", culprit);
+        else
+            *culprit_r = culprit - own;
+    }
+    if (!rc)
+        (*config_r)->object.hash = hash_xx64(bytes.p, bytes.n, 0);
+    decode_end(&d);
+    return rc;
+}
+
 int decode_route_config(struct str bytes, const struct pb_unknown *unknown,
                         struct conf_route_config **config_r, struct error *err)
 {
+    size_t culprit;
+    return decode_merged_routes(bytes, 0, unknown, config_r, &culprit, err);
+}
+
+int decode_check_virtual_host(struct str bytes, const struct pb_unknown *unknown, struct error *err)
+{
     struct decode d;
-    ProtobufCMessage *msg;
-    *config_r = NULL;
-    int rc = decode_begin(&d, bytes, unknown,
-                          &envoy__config__route__v3__route_configuration__descriptor, &msg, err);
+    ProtobufCMessage *vhost;
+    config_msg m = ENVOY__CONFIG__ROUTE__V3__ROUTE_CONFIGURATION__INIT;
+    Google__Protobuf__UInt32Value body_max = GOOGLE__PROTOBUF__UINT32_VALUE__INIT;
+    struct conf_route_config *config = NULL;
+    size_t culprit;
+    int rc = decode_begin(&d, bytes, unknown, &envoy__config__route__v3__virtual_host__descriptor,
+                          &vhost, err);
+    body_max.value = UINT32_MAX; /* the route configuration's own is held to when it is there */
+    m.max_direct_response_body_size_bytes = &body_max;
+    m.virtual_hosts = (vhost_msg **)(void *)&vhost;
+    m.n_virtual_hosts = 1;
     if (!rc)
-        rc = decode_route_message((const config_msg *)msg, config_r, err);
-    if (!rc)
-        (*config_r)->object.hash = hash_xx64(bytes.p, bytes.n, 0);
+        rc = build(&m, &config, &culprit, err);
+    conf_object_unref(config);
     decode_end(&d);
     return rc;
 }

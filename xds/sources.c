@@ -114,6 +114,16 @@ static struct source *find_source(struct sources *ss, const struct conf_source *
 
 /* ---- what is wanted ---- */
 
+static int check_aggregated(const struct sources *ss, enum xds_type t, struct error *err)
+{
+    if (!ss->boot->ads.api)
+        return error_set(err, ERR_INVALID, "ads: there is no dynamic_resources.ads_config");
+    if (!ads_has_method(t, ss->boot->ads.is_delta))
+        return error_set(err, ERR_UNSUPPORTED,
+                         "ads: dynamic_resources.ads_config.api_type has to be DELTA_GRPC");
+    return 0;
+}
+
 int sources_check(struct sources *ss, const struct conf_source *from, unsigned parent,
                   enum xds_type t, struct error *err)
 {
@@ -123,9 +133,7 @@ int sources_check(struct sources *ss, const struct conf_source *from, unsigned p
     if (from->kind == CONF_FROM_SELF && parent != SOURCES_ADS)
         return error_set(err, ERR_UNSUPPORTED, "self: only what comes by ADS may say so");
     if (from->kind == CONF_FROM_ADS || from->kind == CONF_FROM_SELF)
-        return ss->boot->ads.api
-                   ? 0
-                   : error_set(err, ERR_INVALID, "ads: there is no dynamic_resources.ads_config");
+        return check_aggregated(ss, t, err);
     if (from->kind != CONF_FROM_OWN)
         return error_set(err, ERR_INVALID, "required");
     arena_init(&arena, 0);
@@ -223,6 +231,24 @@ void sources_drop_held(struct sources *ss, unsigned source, enum xds_type t, con
     struct source *s = ss ? find_id(ss, source) : NULL;
     if (s && s->ads)
         ads_drop_held(s->ads, t, name);
+}
+
+bool sources_is_open(const struct sources *ss, unsigned source)
+{
+    return ss && find_id(ss, source);
+}
+
+bool sources_has_answered(const struct sources *ss, unsigned source)
+{
+    const struct source *s = ss ? find_id(ss, source) : NULL;
+    return s && s->has_answered;
+}
+
+void sources_set_answered(struct sources *ss, unsigned source)
+{
+    struct source *s = ss ? find_id(ss, source) : NULL;
+    if (s)
+        s->has_answered = true;
 }
 
 bool sources_is_used(const struct sources *ss)

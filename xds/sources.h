@@ -39,6 +39,11 @@ void sources_set_held(struct sources *s, unsigned source, enum xds_type t, const
                       const char *version);
 void sources_drop_held(struct sources *s, unsigned source, enum xds_type t, const char *name);
 
+/* Whether the source is there (0, the bootstrap, is not), and whether sources_set_answered was
+ * called for it. */
+bool sources_is_open(const struct sources *s, unsigned source);
+bool sources_has_answered(const struct sources *s, unsigned source);
+void sources_set_answered(struct sources *s, unsigned source);
 /* Whether anything was ever asked for. */
 bool sources_is_used(const struct sources *s);
 /* The aggregated stream. */

@@ -15,6 +15,7 @@ struct source {
     enum xds_type type;
     char *key;
     unsigned wants;
+    bool has_answered;
     struct arena arena; /* of boot */
     struct bootstrap_source boot;
     struct ads *ads; /* one of the three */

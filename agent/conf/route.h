@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "conf/mirror.h"
 #include "conf/object.h"
+#include "conf/source.h"
 
 enum conf_string_match_kind {
     CONF_STRING_EXACT,
@@ -247,6 +248,8 @@ struct conf_route_config {
     struct str *internal_only_headers;
     size_t internal_only_n;
     bool has_overrides; /* anywhere in it */
+    bool has_vhds;      /* more virtual hosts are discovered, named "NAME/..." */
+    struct conf_source vhds_source;
     struct conf_mirrors mirrors;
     struct conf_header_ops request_headers, response_headers;
     struct conf_filter_overrides overrides;

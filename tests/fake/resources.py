@@ -26,6 +26,7 @@ TYPES = {
     "sds": "envoy.extensions.transport_sockets.tls.v3.Secret",
     "rtds": "envoy.service.runtime.v3.Runtime",
     "srds": "envoy.config.route.v3.ScopedRouteConfiguration",
+    "vhds": "envoy.config.route.v3.VirtualHost",
 }
 URLS = {short: PREFIX + name for short, name in TYPES.items()}
 SHORT = {url: short for short, url in URLS.items()}

@@ -35,6 +35,8 @@ static int decode(unsigned type, struct str bytes, const struct pb_unknown *unkn
         return decode_route_config(bytes, unknown, (struct conf_route_config **)(void *)o_r, err);
     case 5:
         return decode_secret(bytes, unknown, (struct conf_secret **)(void *)o_r, err);
+    case 6:
+        return decode_scoped_route(bytes, unknown, (struct conf_scope **)(void *)o_r, err);
     default:
         return decode_extension(bytes, unknown, (struct conf_plugin **)(void *)o_r, err);
     }
@@ -51,7 +53,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int strict = 0; strict < 2; strict++) {
         struct conf_object *o;
         struct error err = {0};
-        int rc = decode(data[0] % 6, bytes, strict ? NULL : &unknown, &o, &err);
+        if (data[0] % 8 == 7) {
+            int rc = decode_check_virtual_host(bytes, strict ? NULL : &unknown, &err);
+            check(rc == 0 || (rc == -(int)err.code && err.text[0]));
+            continue;
+        }
+        int rc = decode(data[0] % 8, bytes, strict ? NULL : &unknown, &o, &err);
         check((rc == 0) == (o != NULL));
         check(rc == 0 || (rc == -(int)err.code && err.text[0]));
         check(!o || (o->name && o->refs == 1));

@@ -44,6 +44,10 @@ static const struct {
     {"two wildcards",
      "{name: rc, virtual_hosts: [{name: a, domains: ['*']}, {name: b, domains: ['*']}]}",
      "virtual_hosts[1].domains[0]: Only a single wildcard domain is permitted in route rc"},
+    {"discovered virtual hosts from nowhere", "{name: rc, vhds: {}}",
+     "vhds.config_source: required"},
+    {"discovered virtual hosts of nobody", "{vhds: {config_source: {ads: {}}}}",
+     "name: required by vhds"},
     {"no match", ROUTE(TO), AT_ROUTE "match: required"},
     {"no path", ROUTE("match: {}, " TO), AT_ROUTE "match.path_specifier: required"},
     {"no action", ROUTE("match: {prefix: /}"), AT_ROUTE "action: required"},
@@ -349,6 +353,67 @@ static void test_overrides(void **state)
     conf_object_unref(rc);
 }
 
+/* The last of the virtual hosts were discovered. */
+static void test_merged(void **state)
+{
+    static const struct {
+        const char *yaml, *error;
+        size_t added, culprit;
+    } rows[] = {
+        {"{virtual_hosts: [{name: a, domains: [a]}, {name: b, domains: [b]}]}", "", 1, 1},
+        {"{virtual_hosts: [{name: a}, {name: b, domains: [b]}]}",
+         "virtual_hosts[0].domains: at least one is required", 1, 1},
+        {"{virtual_hosts: [{name: a, domains: [a]}, {name: b, domains: [b, A]}]}",
+         "domains[1]: Only unique values for domains are permitted. Duplicate entry of domain a in "
+         "route ",
+         1, 0},
+        {"{virtual_hosts: [{name: a, domains: [a]}, {name: b, domains: [b]}, {name: c}]}",
+         "domains: at least one is required", 2, 1},
+        {"{virtual_hosts: [{name: a, domains: [a]}], vhds: {config_source: {ads: {}}}}",
+         "name: required by vhds", 1, 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct error err = {0};
+        struct arena a;
+        struct conf_route_config *rc;
+        size_t culprit;
+        arena_init(&a, 0);
+        int result = decode_merged_routes(yaml_pack(&a, TYPE, rows[i].yaml), rows[i].added, NULL,
+                                          &rc, &culprit, &err);
+        if (!result != !*rows[i].error || !rc != !!result || culprit != rows[i].culprit ||
+            strcmp(err.text, rows[i].error) != 0)
+            fail_msg("row %zu: %zu, \"%s\"", i, culprit, err.text);
+        conf_object_unref(rc);
+        arena_fini(&a);
+    }
+}
+
+static void test_virtual_host(void **state)
+{
+    static const char *const bad[][2] = {
+        {"{domains: [a]}", "name: must not be empty"},
+        {"{name: a}", "domains: at least one is required"},
+        {"{name: a, domains: [a, a]}", "domains[1]: Only unique values for domains are permitted. "
+                                       "Duplicate entry of domain a in route "},
+        {"{name: a, domains: [a], rate_limits: [{}]}", "rate_limits: not supported"},
+    };
+    struct arena a;
+    struct error err;
+    (void)state;
+    arena_init(&a, 0);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct str bytes = yaml_pack(&a, "envoy.config.route.v3.VirtualHost", bad[i][0]);
+        assert_int_not_equal(decode_check_virtual_host(bytes, NULL, &err), 0);
+        assert_string_equal(err.text, bad[i][1]);
+    }
+    assert_int_equal(decode_check_virtual_host(yaml_pack(&a, "envoy.config.route.v3.VirtualHost",
+                                                         "{name: a, domains: [a]}"),
+                                               NULL, &err),
+                     0);
+    arena_fini(&a);
+}
+
 static void test_hash_is_of_the_bytes(void **state)
 {
     (void)state;
@@ -371,6 +436,8 @@ int main(void)
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_retry),
         cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_merged),
+        cmocka_unit_test(test_virtual_host),
         cmocka_unit_test(test_hash_is_of_the_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
