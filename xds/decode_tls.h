@@ -1,4 +1,5 @@
-/* What decode_secret.c, decode_tls.c and decode_validation.c share. Inside xds/ only. [main] */
+/* What decode_secret.c, decode_spiffe.c, decode_tls.c and decode_validation.c share. Inside xds/
+ * only. [main] */
 #ifndef XDS_DECODE_TLS_H
 #define XDS_DECODE_TLS_H
 
@@ -19,6 +20,10 @@ int decode_certificate(const certificate_msg *m, struct conf_secret **secret_r, 
 int decode_validation(struct decode *d, const validation_msg *m, struct conf_secret **secret_r,
                       struct error *err);
 int decode_ticket_keys(const ticket_keys_msg *m, struct conf_secret **secret_r, struct error *err);
+/* custom_validator_config, NULL: none. decode_spiffe.c */
+int decode_spiffe_validator(struct decode *d, struct conf_secret *s,
+                            const Envoy__Config__Core__V3__TypedExtensionConfig *m,
+                            struct error *err);
 /* A reference by name; its texts go to d->out. */
 int decode_secret_ref(struct decode *d, const sds_msg *m, enum conf_secret_kind kind,
                       struct conf_secret_ref *ref_r, struct error *err);

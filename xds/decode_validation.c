@@ -1,6 +1,5 @@
 /* Whom to trust: CertificateValidationContext. */
 #include "base/regex.h"
-#include "envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.pb-c.h"
 #include "net/tls_certs.h"
 #include "net/tls_check.h"
 #include "xds/decode_tls.h"
@@ -200,57 +199,13 @@ static int set_trust(struct conf_secret *s, const validation_msg *m, struct erro
     return 0;
 }
 
-typedef Envoy__Extensions__TransportSockets__Tls__V3__SPIFFECertValidatorConfig spiffe_msg;
-
-static int add_domain(struct conf_secret *s, const char *name,
-                      const Envoy__Config__Core__V3__DataSource *bundle, struct error *err)
-{
-    struct tls_validation *v = &s->validation;
-    struct tls_trust_domain *d = &v->domains[v->domains_n];
-    for (size_t i = 0; i < v->domains_n; i++)
-        if (str_is(v->domains[i].name, name))
-            return error_set(err, ERR_DUPLICATE,
-                             "name: Multiple trust bundles are given for one trust domain for %s",
-                             name);
-    if (!*name || !bundle)
-        return error_set(err, ERR_INVALID, "%s: required", *name ? "trust_bundle" : "name");
-    d->name = str_of(arena_strdup(&s->object.arena, name));
-    v->domains_n++;
-    return decode_secret_bytes(s, bundle, "trust_bundle", &d->bundle, err);
-}
-
-/* The one validator of its kind that there is: authorities by SPIFFE trust domain. */
-static int set_validator(struct decode *d, struct conf_secret *s, const validation_msg *m,
-                         struct error *err)
-{
-    const Envoy__Config__Core__V3__TypedExtensionConfig *e = m->custom_validator_config;
-    ProtobufCMessage *msg;
-    if (!e)
-        return 0;
-    if (pb_any_unpack_as(
-            e->typed_config,
-            &envoy__extensions__transport_sockets__tls__v3__spiffecert_validator_config__descriptor,
-            &d->pb, &msg, err))
-        return error_prefix(err, "custom_validator_config.typed_config: ");
-    const spiffe_msg *c = (const spiffe_msg *)msg;
-    if (!c->n_trust_domains)
-        return error_set(err, ERR_INVALID,
-                         "custom_validator_config.typed_config.trust_domains: must not be empty");
-    s->validation.domains =
-        arena_zalloc(&s->object.arena, c->n_trust_domains * sizeof(*s->validation.domains));
-    for (size_t i = 0; i < c->n_trust_domains; i++)
-        if (add_domain(s, c->trust_domains[i]->name, c->trust_domains[i]->trust_bundle, err))
-            return error_prefix(err, "custom_validator_config.typed_config.trust_domains[%zu].", i);
-    return 0;
-}
-
 int decode_validation(struct decode *d, const validation_msg *m, struct conf_secret **secret_r,
                       struct error *err)
 {
     struct conf_secret *s = conf_secret_create("", CONF_SECRET_VALIDATION);
     int rc = set_trust(s, m, err);
     if (!rc)
-        rc = set_validator(d, s, m, err);
+        rc = decode_spiffe_validator(d, s, m->custom_validator_config, err);
     if (!rc)
         rc = set_sans(s, m, err);
     if (!rc)

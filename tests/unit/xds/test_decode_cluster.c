@@ -88,6 +88,13 @@ static struct conf_cluster *decode_good(const char *yaml)
     "WFdSNnVvUEdXQlZRVm5ZVnJyVXc1emJLOWIKUkFJaEFQN3M2QlJSUlpVcEZReEl1eWR2YzEvQ01J" \
     "QVNoYjJYNFFvZ0RXSHJ6L1kwCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K"
 #define AT_TLS "transport_socket.typed_config."
+#define SPIFFE(fields)                                                                        \
+    TLS("common_tls_context: {validation_context: {custom_validator_config: {name: s, "       \
+        "typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls." \
+        "v3.SPIFFECertValidatorConfig, " fields "}}}}")
+#define BUNDLES(json) SPIFFE("trust_bundles: {inline_string: '" json "'}")
+#define AT_SPIFFE \
+    AT_TLS "common_tls_context.validation_context.custom_validator_config.typed_config."
 #define AT_CA AT_TLS "common_tls_context.validation_context.trusted_ca: "
 
 static const struct {
@@ -170,6 +177,23 @@ static const struct {
          "[{san_type: DNS, matcher: {exact: a}}]}}"),
      AT_TLS "common_tls_context.validation_context: SAN-based verification of peer certificates "
             "without trusted CA is insecure and not allowed"},
+    {"no trust domain", SPIFFE(""), AT_SPIFFE "trust_domains: must not be empty"},
+    {"trust domain twice",
+     SPIFFE("trust_domains: [{name: a, trust_bundle: {inline_string: x}}, {name: a}]"),
+     AT_SPIFFE "trust_domains[1].name: Multiple trust bundles are given for one trust domain"},
+    {"bundles that are no JSON", BUNDLES("{"), AT_SPIFFE "trust_bundles: "},
+    {"no bundles", BUNDLES("{}"), AT_SPIFFE "trust_bundles: trust_domains: must not be empty"},
+    {"a bundle without keys", BUNDLES("{\"trust_domains\": {\"a\": 1}}"),
+     AT_SPIFFE "trust_bundles: trust_domains.a.keys: required"},
+    {"a key without use", BUNDLES("{\"trust_domains\": {\"a\": {\"keys\": [{}]}}}"),
+     AT_SPIFFE "trust_bundles: trust_domains.a.keys[0].use: required"},
+    {"keys for tokens only",
+     BUNDLES("{\"trust_domains\": {\"a\": {\"keys\": [{\"use\": \"jwt-svid\"}]}}}"),
+     AT_SPIFFE "trust_bundles: trust_domains.a.keys: none is an authority for X.509"},
+    {"a certificate that is none",
+     BUNDLES("{\"trust_domains\": {\"a\": {\"keys\": [{\"use\": \"x509-svid\", "
+             "\"x5c\": [\"AAAA\"]}]}}}"),
+     AT_TLS "common_tls_context.validation_context.trust_bundle: "},
     {"client certificate", TLS("common_tls_context: {tls_certificates: [{}]}"),
      AT_TLS "common_tls_context.tls_certificates[0].certificate_chain: must not be empty"},
     {"client certificate by SDS",
