@@ -113,6 +113,54 @@ static int add_secret(struct bootstrap *b,
     return rc;
 }
 
+int bootstrap_check_secret(const struct bootstrap *b, const struct conf_secret_ref *ref,
+                           struct error *err)
+{
+    if (ref->source != CONF_SECRET_STATIC)
+        return 0;
+    for (size_t i = 0; i < b->secrets_n; i++)
+        if (!strcmp(b->secrets[i]->object.name, ref->name))
+            return b->secrets[i]->kind == ref->kind
+                       ? 0
+                       : error_set(err, ERR_INVALID, "static secret '%s' is of another kind",
+                                   ref->name);
+    return error_set(err, ERR_INVALID, "Unknown static secret: '%s'", ref->name);
+}
+
+struct secret_check {
+    const struct bootstrap *b;
+    struct error *err;
+    int rc;
+};
+
+static void check_secret(const struct conf_secret_ref *ref, void *arg)
+{
+    struct secret_check *c = arg;
+    if (!c->rc)
+        c->rc = bootstrap_check_secret(c->b, ref, c->err);
+}
+
+static void check_tls(const struct conf_tls *tls, void *arg)
+{
+    conf_tls_each_secret(tls, check_secret, arg);
+}
+
+static int check_secrets(const struct bootstrap *b, struct error *err)
+{
+    struct secret_check c = {b, err, 0};
+    for (size_t i = 0; i < b->clusters_n && !c.rc; i++) {
+        conf_cluster_each_tls(b->clusters[i].cluster, check_tls, &c);
+        if (c.rc)
+            return error_prefix(err, "static_resources.clusters[%zu].transport_socket: ", i);
+    }
+    for (size_t i = 0; i < b->listeners_n && !c.rc; i++) {
+        conf_listener_each_tls(b->listeners[i].listener, check_tls, &c);
+        if (c.rc)
+            return error_prefix(err, "static_resources.listeners[%zu].transport_socket: ", i);
+    }
+    return 0;
+}
+
 static int set_static(struct bootstrap *b, const bootstrap_msg *m, const struct pb_unknown *unknown,
                       struct error *err)
 {
@@ -131,7 +179,7 @@ static int set_static(struct bootstrap *b, const bootstrap_msg *m, const struct 
     for (size_t i = 0; i < s->n_listeners; i++)
         if (add_listener(b, s->listeners[i], unknown, err))
             return error_prefix(err, "static_resources.listeners[%zu].", i);
-    return 0;
+    return check_secrets(b, err);
 }
 
 /* ---- the whole ---- */

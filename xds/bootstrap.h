@@ -92,6 +92,10 @@ struct bootstrap_options {
 int bootstrap_load(const struct bootstrap_options *o, struct bootstrap **b_r, struct error *err);
 void bootstrap_destroy(struct bootstrap **b);
 
+/* Whether the secret that ref names, if it is a static one, is there, and of the kind asked for. */
+int bootstrap_check_secret(const struct bootstrap *b, const struct conf_secret_ref *ref,
+                           struct error *err);
+
 /* What a source of kind CONF_FROM_OWN leads to; its parts live in the arena. */
 int bootstrap_find_source(const struct bootstrap *b, const struct conf_source *conf,
                           struct arena *arena, struct bootstrap_source *s, struct error *err);

@@ -122,6 +122,8 @@ static void visit_secret(const struct conf_secret_ref *ref, void *arg)
 {
     struct visit *v = arg;
     struct control *c = v->control;
+    if (ref->source == CONF_SECRET_STATIC && v->err && !v->rc)
+        v->rc = bootstrap_check_secret(c->o.bootstrap, ref, v->err);
     if (!is_subscribed(ref))
         return;
     struct entry *e = store_find(c, XDS_SDS, ref->key);

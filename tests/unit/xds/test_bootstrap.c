@@ -64,6 +64,17 @@ static const struct {
      "static_resources.clusters[2].name: cluster manager: duplicate cluster 'a'"},
     {"listener twice", "{static_resources: {listeners: [" LISTENER("a") ", " LISTENER("a") "]}}",
      "static_resources.listeners[1].name: duplicate listener 'a'"},
+    {"a secret that is not there",
+     "{static_resources: {clusters: [{name: a, transport_socket: {name: t, typed_config: {'@type': "
+     "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, "
+     "common_tls_context: {validation_context_sds_secret_config: {name: s}}}}}]}}",
+     "static_resources.clusters[0].transport_socket: Unknown static secret: 's'"},
+    {"a secret of another kind",
+     "{static_resources: {secrets: [{name: s, generic_secret: {secret: {inline_string: x}}}], "
+     "clusters: [{name: a, transport_socket: {name: t, typed_config: {'@type': "
+     "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, "
+     "common_tls_context: {validation_context_sds_secret_config: {name: s}}}}}]}}",
+     "static_resources.clusters[0].transport_socket: static secret 's' is of another kind"},
     {"bad listener", "{static_resources: {listeners: [{name: a}]}}",
      "static_resources.listeners[0].address: required"},
     {"admin address", "{admin: {address: {socket_address: {address: x}}}}",
