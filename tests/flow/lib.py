@@ -191,11 +191,11 @@ class Origin:
     """An HTTP/1.1 server in a thread: answers(request) -> bytes to send, or None to close.
     Requests are kept."""
 
-    def __init__(self, answers=None):
+    def __init__(self, answers=None, address="127.0.0.1"):
         self.requests = []
         self.connections = 0
         self.answers = answers or (lambda r: reply(b"ok"))
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.socket = socket.create_server((address, 0), backlog=128)
         self.port = self.socket.getsockname()[1]
         self.is_closed = False
         threading.Thread(target=self.accept, daemon=True).start()
