@@ -53,6 +53,8 @@ int decode_certificate(const certificate_msg *m, struct conf_secret **secret_r, 
         rc = decode_secret_bytes(s, m->private_key, "private_key", &c->key, err);
     if (!rc)
         rc = decode_secret_bytes(s, m->password, "password", &c->password, err);
+    if (!rc)
+        rc = decode_secret_bytes(s, m->ocsp_staple, "ocsp_staple", &c->ocsp_staple, err);
     if (!rc && !c->chain.n)
         rc = error_set(err, ERR_INVALID, "certificate_chain: must not be empty");
     if (!rc && !c->key.n)

@@ -10,6 +10,8 @@ typedef Envoy__Extensions__TransportSockets__Tls__V3__TlsParameters params_msg;
 
 #define VALIDATION(x) \
     ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__COMMON_TLS_CONTEXT__VALIDATION_CONTEXT_TYPE_##x
+#define STAPLE(x) \
+    ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__DOWNSTREAM_TLS_CONTEXT__OCSP_STAPLE_POLICY__##x
 #define TICKETS(x) \
     ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__DOWNSTREAM_TLS_CONTEXT__SESSION_TICKET_KEYS_TYPE_##x
 
@@ -219,6 +221,25 @@ static int set_tickets(struct decode *d, const downstream_tls_msg *m, struct con
     }
 }
 
+static int set_staple_policy(const downstream_tls_msg *m, struct conf_tls *tls, struct error *err)
+{
+    static const enum tls_staple_policy policies[] = {
+        [STAPLE(LENIENT_STAPLING)] = TLS_STAPLE_LENIENT,
+        [STAPLE(STRICT_STAPLING)] = TLS_STAPLE_STRICT,
+        [STAPLE(MUST_STAPLE)] = TLS_STAPLE_MUST,
+    };
+    if ((size_t)m->ocsp_staple_policy >= ARRAY_LEN(policies))
+        return error_set(err, ERR_INVALID, "ocsp_staple_policy: unknown value %d",
+                         (int)m->ocsp_staple_policy);
+    tls->params.staple_policy = policies[m->ocsp_staple_policy];
+    for (size_t i = 0; i < tls->certificates_n; i++) {
+        const struct conf_secret *s = tls->certificates[i].secret;
+        if (s && tls_check_served(&s->certificate, tls->params.staple_policy, err))
+            return error_prefix(err, "common_tls_context.tls_certificates[%zu].", i);
+    }
+    return 0;
+}
+
 static int set_downstream(struct decode *d, const downstream_tls_msg *m, struct conf_tls *tls,
                           struct error *err)
 {
@@ -230,16 +251,14 @@ static int set_downstream(struct decode *d, const downstream_tls_msg *m, struct 
     if (decode_ms(m->session_timeout, SESSION_TIMEOUT_S * 1000, "session_timeout", &ms, err))
         return -ERR_INVALID;
     p->session_timeout_s = ms / 1000;
-    if (m->ocsp_staple_policy)
-        return error_set(err, ERR_UNSUPPORTED,
-                         "ocsp_staple_policy: only LENIENT_STAPLING is "
-                         "supported");
     if (set_common(d, m->common_tls_context, tls, err))
         return error_prefix(err, "common_tls_context.");
     if (!tls->certificates_n)
         return error_set(err, ERR_INVALID,
                          "common_tls_context.tls_certificates: No TLS "
                          "certificates found for server context");
+    if (set_staple_policy(m, tls, err))
+        return -ERR_INVALID;
     return set_tickets(d, m, tls, err);
 }
 

@@ -12,9 +12,9 @@
 
 enum { TLS_CERTIFICATES_MAX = 8, TLS_HASH_SIZE = 32, TLS_TICKET_KEY_SIZE = 80 };
 
-/* TlsCertificate. PEM. */
+/* TlsCertificate. PEM, but for ocsp_staple: an OCSP response in DER; empty: none. */
 struct tls_certificate {
-    struct str chain, key, password;
+    struct str chain, key, password, ocsp_staple;
     const char *path; /* of the chain; "<inline>" */
 };
 
@@ -56,6 +56,14 @@ struct tls_ticket_keys {
     size_t n;
 };
 
+/* OcspStaplePolicy: what becomes of a client that asks for a response when there is no valid one.
+ */
+enum tls_staple_policy {
+    TLS_STAPLE_LENIENT, /* nothing is stapled */
+    TLS_STAPLE_STRICT,  /* refused if there is an expired one */
+    TLS_STAPLE_MUST,    /* refused */
+};
+
 enum tls_version { TLS_1_0 = 0x0301, TLS_1_1, TLS_1_2, TLS_1_3 };
 
 /* TlsParameters and the flags of both contexts. */
@@ -65,6 +73,7 @@ struct tls_params {
     struct str alpn;                        /* as on the wire; empty: none */
     /* servers */
     bool require_client_certificate, require_sni;
+    enum tls_staple_policy staple_policy;
     bool no_tickets, no_session_ids;
     uint32_t session_timeout_s;
     uint8_t ticket_key[TLS_TICKET_KEY_SIZE]; /* when no keys are configured: one of our own, the

@@ -16,6 +16,17 @@ int tls_check_certificate(const struct tls_certificate *c, struct error *err)
     return rc;
 }
 
+int tls_check_served(const struct tls_certificate *c, enum tls_staple_policy policy,
+                     struct error *err)
+{
+    struct tls_identity id;
+    int rc = tls_read_identity(c, &id, err);
+    if (!rc)
+        rc = tls_check_staple(&id.staple, policy, err);
+    tls_free_identity(&id);
+    return rc;
+}
+
 int tls_check_validation(const struct tls_validation *v, struct error *err)
 {
     X509_STORE *store = X509_STORE_new();

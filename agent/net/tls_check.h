@@ -8,6 +8,9 @@
 #include "net/tls.h"
 
 int tls_check_certificate(const struct tls_certificate *c, struct error *err);
+/* What a server needs of it beyond that. */
+int tls_check_served(const struct tls_certificate *c, enum tls_staple_policy policy,
+                     struct error *err);
 int tls_check_validation(const struct tls_validation *v, struct error *err);
 int tls_check_params(const struct tls_params *p, bool is_server, struct error *err);
 /* "1.3.6.1.4" */

@@ -84,6 +84,8 @@ static int add_certificates(struct tls_context *ctx, const struct tls_sources *s
         if (tls_read_identity(s->certificates[i], id, err))
             return -ERR_INVALID;
         ctx->identities_n++;
+        if (s->is_server && tls_check_staple(&id->staple, s->params->staple_policy, err))
+            return -ERR_INVALID;
     }
     for (size_t i = ctx->identities_n; i-- > 0;) {
         const struct tls_identity *id = &ctx->identities[i];
@@ -137,6 +139,8 @@ static void set_server(struct tls_context *ctx, const struct tls_sources *s)
         tls_set_ticket_keys(c, s->ticket_keys ? s->ticket_keys : &ctx->own_keys);
         SSL_CTX_set_num_tickets(c, 1);
     }
+    ctx->staple_policy = p->staple_policy;
+    tls_serve_staples(ctx);
     add_ca_names(ctx, s);
 }
 

@@ -73,12 +73,15 @@ int tls_read_identity(const struct tls_certificate *c, struct tls_identity *id_r
     BIO *bio = open_pem(c->key);
     id_r->key = bio ? PEM_read_bio_PrivateKey(bio, NULL, give_password, &password) : NULL;
     BIO_free(bio);
-    if (id_r->key && X509_check_private_key(id_r->cert, id_r->key))
-        return 0;
-    error_set(err, ERR_INVALID, "private_key: Failed to load private key: %s",
-              tls_queue_text(text));
-    tls_free_identity(id_r);
-    return -ERR_INVALID;
+    int rc = 0;
+    if (!id_r->key || !X509_check_private_key(id_r->cert, id_r->key))
+        rc = error_set(err, ERR_INVALID, "private_key: Failed to load private key: %s",
+                       tls_queue_text(text));
+    if (!rc)
+        rc = tls_read_staple(c->ocsp_staple, id_r->cert, &id_r->staple, err);
+    if (rc)
+        tls_free_identity(id_r);
+    return rc;
 }
 
 void tls_free_identity(struct tls_identity *id)

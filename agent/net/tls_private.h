@@ -12,11 +12,19 @@
 #include "net/tls_ctx.h"
 
 /* ---- tls_pem.c ---- */
+/* An OCSP response for servers to staple. */
+struct tls_staple {
+    struct str der;    /* empty: none */
+    int64_t expires_s; /* since 1970; 0: at once */
+    bool is_demanded;  /* by the certificate's TLS feature extension */
+};
+
 /* A certificate with what it is signed by, and its key. */
 struct tls_identity {
     X509 *cert;
     STACK_OF(X509) * chain; /* without cert */
     EVP_PKEY *key;
+    struct tls_staple staple;
 };
 
 int tls_read_identity(const struct tls_certificate *c, struct tls_identity *id_r,
@@ -73,6 +81,14 @@ enum { TLS_SAN_SCRATCH = 64 };
 struct str tls_san_text(const GENERAL_NAME *g, enum tls_san_type *type_r,
                         char scratch[TLS_SAN_SCRATCH]);
 
+/* ---- tls_ocsp.c ---- */
+/* der: empty, or kept as long as out. Errors begin with the field. */
+int tls_read_staple(struct str der, X509 *cert, struct tls_staple *out, struct error *err);
+/* Whether a server may go without. */
+int tls_check_staple(const struct tls_staple *s, enum tls_staple_policy policy, struct error *err);
+/* Answers clients that ask by what the identities have. */
+void tls_serve_staples(struct tls_context *ctx);
+
 /* ---- tls_tickets.c ---- */
 /* keys: at least one, valid as long as the context. */
 void tls_set_ticket_keys(SSL_CTX *ctx, const struct tls_ticket_keys *keys);
@@ -83,6 +99,7 @@ struct tls_context {
     uint64_t serial; /* in the process: sessions belong to one context */
     SSL_CTX *ssl_ctx;
     bool is_server, no_sessions, require_sni;
+    enum tls_staple_policy staple_policy;
     struct str alpn;
     struct tls_trust trust;
     struct tls_identity *identities; /* more than one certificate: chosen by name */

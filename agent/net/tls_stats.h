@@ -6,15 +6,19 @@
 #include "base/hash.h"
 #include "base/stat.h"
 
-#define TLS_STAT_MAP(X)    \
-    X(connection_error)    \
-    X(handshake)           \
-    X(session_reused)      \
-    X(no_certificate)      \
-    X(fail_verify_no_cert) \
-    X(fail_verify_error)   \
-    X(fail_verify_san)     \
-    X(fail_verify_cert_hash)
+#define TLS_STAT_MAP(X)      \
+    X(connection_error)      \
+    X(handshake)             \
+    X(session_reused)        \
+    X(no_certificate)        \
+    X(fail_verify_no_cert)   \
+    X(fail_verify_error)     \
+    X(fail_verify_san)       \
+    X(fail_verify_cert_hash) \
+    X(ocsp_staple_failed)    \
+    X(ocsp_staple_omitted)   \
+    X(ocsp_staple_responses) \
+    X(ocsp_staple_requests)
 
 struct tls_stats {
     unsigned refs;
