@@ -1,5 +1,4 @@
 /* Whom to trust: CertificateValidationContext. */
-#include "base/regex.h"
 #include "net/tls_certs.h"
 #include "net/tls_check.h"
 #include "xds/decode_tls.h"
@@ -9,38 +8,9 @@ typedef Envoy__Extensions__TransportSockets__Tls__V3__SubjectAltNameMatcher san_
 #define SAN(x) \
     ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__##x
 
-static bool is_equal(struct str a, struct str b, bool ignore_case)
-{
-    return ignore_case ? str_eq_nocase(a, b) : str_eq(a, b);
-}
-
-static bool has_part(const struct conf_string_match *m, struct str value)
-{
-    for (size_t i = 0; i + m->text.n <= value.n; i++)
-        if (is_equal(m->text, (struct str){value.p + i, m->text.n}, m->ignore_case))
-            return true;
-    return false;
-}
-
 static bool matches(const void *matcher, struct str value)
 {
-    const struct conf_string_match *m = matcher;
-    size_t n = m->text.n;
-    switch (m->kind) {
-    case CONF_STRING_EXACT:
-        return is_equal(m->text, value, m->ignore_case);
-    case CONF_STRING_PREFIX:
-        return value.n >= n && is_equal(m->text, (struct str){value.p, n}, m->ignore_case);
-    case CONF_STRING_SUFFIX:
-        return value.n >= n &&
-               is_equal(m->text, (struct str){value.p + value.n - n, n}, m->ignore_case);
-    case CONF_STRING_CONTAINS:
-        return has_part(m, value);
-    case CONF_STRING_REGEX:
-        return regex_match(m->regex, value);
-    default:
-        return false;
-    }
+    return conf_string_matches(matcher, value);
 }
 
 static int add_matcher(struct conf_secret *s, const Envoy__Type__Matcher__V3__StringMatcher *m,

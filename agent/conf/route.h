@@ -12,24 +12,10 @@
 #include "conf/mirror.h"
 #include "conf/object.h"
 #include "conf/source.h"
-
-enum conf_string_match_kind {
-    CONF_STRING_EXACT,
-    CONF_STRING_PREFIX,
-    CONF_STRING_SUFFIX,
-    CONF_STRING_CONTAINS,
-    CONF_STRING_REGEX,
-};
+#include "conf/string_match.h"
 
 struct conf_retry_policy;
 struct regex;
-
-struct conf_string_match {
-    enum conf_string_match_kind kind;
-    struct str text;
-    bool ignore_case;
-    struct regex *regex; /* CONF_STRING_REGEX */
-};
 
 enum conf_header_match_kind { CONF_HEADER_PRESENT, CONF_HEADER_STRING, CONF_HEADER_RANGE };
 

@@ -81,32 +81,6 @@ static bool starts(struct str s, struct str prefix, bool ignore_case)
     return s.n >= prefix.n && eq((struct str){s.p, prefix.n}, prefix, ignore_case);
 }
 
-static bool contains(struct str s, struct str part, bool ignore_case)
-{
-    for (size_t i = 0; i + part.n <= s.n; i++)
-        if (eq((struct str){s.p + i, part.n}, part, ignore_case))
-            return true;
-    return false;
-}
-
-bool route_match_string(const struct conf_string_match *m, struct str s)
-{
-    switch (m->kind) {
-    case CONF_STRING_EXACT:
-        return eq(s, m->text, m->ignore_case);
-    case CONF_STRING_PREFIX:
-        return starts(s, m->text, m->ignore_case);
-    case CONF_STRING_SUFFIX:
-        return s.n >= m->text.n &&
-               eq((struct str){s.p + s.n - m->text.n, m->text.n}, m->text, m->ignore_case);
-    case CONF_STRING_CONTAINS:
-        return contains(s, m->text, m->ignore_case);
-    case CONF_STRING_REGEX:
-        return regex_match(m->regex, s);
-    }
-    return false;
-}
-
 /* ---- path ---- */
 
 static struct str cut_at(struct str s, const char *stops)
@@ -161,7 +135,7 @@ static bool match_value(const struct conf_header_match *m, struct str v)
 {
     int64_t number;
     if (m->kind == CONF_HEADER_STRING)
-        return route_match_string(&m->string, v);
+        return conf_string_matches(&m->string, v);
     return to_i64(v, &number) && number >= m->range_start && number < m->range_end;
 }
 

@@ -53,8 +53,6 @@ bool route_match_headers(const struct conf_header_match *m, size_t n, const stru
  * matches the whole path before the query. */
 size_t route_match_prefix_len(const struct conf_route *r, struct str path);
 
-bool route_match_string(const struct conf_string_match *m, struct str s);
-
 /* ---- route_values.c ---- */
 /* First value of a query parameter of the path, as it is written; p NULL: absent. */
 struct str route_query(struct str path, struct str name);

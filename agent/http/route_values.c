@@ -54,7 +54,7 @@ static bool match_value(const struct conf_value_match *m, struct str v)
 {
     if (!m->has_string)
         return (v.p != NULL) == m->present;
-    return (v.p && route_match_string(&m->string, v)) != m->invert;
+    return (v.p && conf_string_matches(&m->string, v)) != m->invert;
 }
 
 bool route_match_query(const struct conf_value_match *m, size_t n, struct str path)
