@@ -6,8 +6,6 @@
 #include "proto/support.h"
 #include "xds/bootstrap_private.h"
 
-enum { STATS_FLUSH_INTERVAL_MS = 5000 };
-
 struct str bootstrap_pack(struct bootstrap *b, const ProtobufCMessage *msg)
 {
     size_t n = protobuf_c_message_get_packed_size(msg);
@@ -215,8 +213,7 @@ static int decode_all(struct bootstrap *b, struct decode *d, const bootstrap_msg
     set_node(b, d, m, o);
     int rc = set_admin(b, d, m, err);
     if (!rc)
-        rc = decode_ms(m->stats_flush_interval, STATS_FLUSH_INTERVAL_MS, "stats_flush_interval",
-                       &b->stats_flush_interval_ms, err);
+        rc = bootstrap_set_stats(b, d, m, o, err);
     if (!rc)
         rc = check_extensions(m, err);
     if (!rc)
@@ -271,6 +268,7 @@ void bootstrap_destroy(struct bootstrap **bp)
         conf_object_unref(b->clusters[i].cluster);
     for (size_t i = 0; i < b->secrets_n; i++)
         conf_object_unref(b->secrets[i]);
+    conf_stats_fini(&b->stats);
     arena_fini(&b->arena);
     mem_free(b);
     *bp = NULL;

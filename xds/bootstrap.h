@@ -16,6 +16,7 @@
 #include "conf/secret.h"
 #include "conf/overload.h"
 #include "conf/source.h"
+#include "conf/stats.h"
 #include "net/addr.h"
 #include "xds/server.h"
 
@@ -79,7 +80,7 @@ struct bootstrap {
     struct bootstrap_source lds, cds;
     struct bootstrap_layer *layers;
     size_t layers_n;
-    uint32_t stats_flush_interval_ms; /* default 5000 */
+    struct conf_stats stats;
 };
 
 struct bootstrap_options {
@@ -87,6 +88,8 @@ struct bootstrap_options {
     bool allow_unknown_static_fields;
     /* Override the node's; "" or NULL when absent. */
     const char *service_node, *service_cluster, *service_zone;
+    const char *const *stats_tags; /* "name:value" */
+    size_t stats_tags_n;
 };
 
 int bootstrap_load(const struct bootstrap_options *o, struct bootstrap **b_r, struct error *err);

@@ -17,6 +17,10 @@ int bootstrap_read(const struct bootstrap_options *o, struct pb_arena *a, Protob
 int bootstrap_set_overload(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
                            struct error *err);
 
+/* ---- bootstrap_stats.c ---- */
+int bootstrap_set_stats(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
+                        const struct bootstrap_options *o, struct error *err);
+
 /* Memory that reading may take. */
 enum { BOOTSTRAP_BUDGET = 512 * 1024 * 1024 };
 

@@ -54,6 +54,12 @@ void *hash_find(const struct hash *t, struct str key)
     return e ? e->value : NULL;
 }
 
+const char *hash_key(const struct hash *t, struct str key)
+{
+    struct hash_entry *e = find_slot(t, key, hash_bytes(key.p, key.n));
+    return e ? e->key : NULL;
+}
+
 static void rehash(struct hash *t)
 {
     struct hash old = *t;

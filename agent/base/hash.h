@@ -24,6 +24,8 @@ struct hash {
 /* Zero-initialised is an empty table. */
 void hash_fini(struct hash *t);
 void *hash_find(const struct hash *t, struct str key); /* NULL when absent */
+/* The table's own copy of a key, for as long as it stands there; NULL when absent. */
+const char *hash_key(const struct hash *t, struct str key);
 /* Sets key to value (not NULL) and returns the value that stood there before, or NULL. */
 void *hash_set(struct hash *t, struct str key, void *value);
 /* Returns the removed value or NULL. */

@@ -20,6 +20,11 @@ void regex_destroy(struct regex **re);
 bool regex_match(const struct regex *re, struct str text);
 /* Does some part of the text match? */
 bool regex_search(const struct regex *re, struct str text);
+/* How many groups it has. */
+unsigned regex_groups(const struct regex *re);
+/* Searches: the first match goes to groups[0], its groups behind it, up to n in all; p NULL: the
+ * group took no part, or there is none. False: nothing matches. */
+bool regex_find(const struct regex *re, struct str text, struct str *groups, size_t n);
 /* Is `to` a substitution for the pattern: \0 the match, \1 to \9 groups that it has, \\? */
 int regex_check_substitution(const struct regex *re, struct str to, struct error *err);
 /* Appends the text with every match replaced. False (and nothing useful in out) when that were more

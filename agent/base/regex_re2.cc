@@ -49,6 +49,27 @@ bool regex_search(const struct regex *re, struct str text)
     return RE2::PartialMatch(re2::StringPiece(text.p ? text.p : "", text.n), re->re);
 }
 
+unsigned regex_groups(const struct regex *re)
+{
+    return (unsigned)re->re.NumberOfCapturingGroups();
+}
+
+bool regex_find(const struct regex *re, struct str text, struct str *groups, size_t n)
+{
+    enum { MAX = 10 };
+    re2::StringPiece all(text.p ? text.p : "", text.n), found[MAX];
+    size_t there = regex_groups(re) + 1;
+    there = there > MAX ? (size_t)MAX : there;
+    there = there > n ? n : there;
+    if (!re->re.Match(all, 0, text.n, RE2::UNANCHORED, found, (int)there))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        groups[i].p = i < there ? found[i].data() : nullptr;
+        groups[i].n = i < there ? found[i].size() : 0;
+    }
+    return true;
+}
+
 int regex_check_substitution(const struct regex *re, struct str to, struct error *err)
 {
     std::string why;

@@ -16,11 +16,11 @@
 
 enum stat_kind { STAT_COUNTER, STAT_GAUGE, STAT_HISTOGRAM, STAT_TEXT };
 
-typedef uint32_t stat_id;
+/* Sets of kinds. */
+#define STAT_SET(kind) (1u << (kind))
+enum { STAT_ALL = (1 << (STAT_TEXT + 1)) - 1 };
 
-/* The quantiles that are kept of the last interval. */
-enum { STAT_QUANTILES = 10 };
-extern const double stat_quantiles[STAT_QUANTILES]; /* 0 to 1 */
+typedef uint32_t stat_id;
 
 struct stat_value {
     const char *name;
@@ -30,9 +30,15 @@ struct stat_value {
     const char *text; /* STAT_TEXT only */
     /* STAT_HISTOGRAM only */
     const struct stat_hist *hist;
-    const double *interval; /* values at stat_quantiles in the last interval; NULL: no samples */
+    const struct stat_hist *interval; /* of the last interval; NULL: no samples */
 };
 
+/* Which stats are not kept: asked when one is defined. Those cost no memory and are never shown.
+ * [main], while no other thread defines; ones that are there already are shown no longer. rejects
+ * NULL: all are kept. It is called on [any] thread. */
+void stat_set_rejects(bool (*rejects)(struct str name, void *arg), void *arg);
+
+/* The id of a stat that is rejected, or has no place any more, takes writes like any other. */
 stat_id stat_define(enum stat_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void stat_release(stat_id id);
@@ -47,8 +53,8 @@ static inline void stat_inc(stat_id id)
     stat_add(id, 1);
 }
 
-/* Calls fn for every stat, ordered by name. */
-void stat_each(void (*fn)(const struct stat_value *v, void *arg), void *arg);
+/* Calls fn for every stat of these kinds (STAT_SET, STAT_ALL), ordered by name. */
+void stat_each(unsigned kinds, void (*fn)(const struct stat_value *v, void *arg), void *arg);
 /* Sum of one counter or gauge; 0 when unknown. */
 uint64_t stat_read(const char *name);
 /* Ends an interval of the histograms; at each stats_flush_interval. */

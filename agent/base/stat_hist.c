@@ -2,6 +2,9 @@
 
 #include "base/mem.h"
 
+const double stat_quantiles[STAT_QUANTILES] = {0,    0.25, 0.5,   0.75,  0.9,
+                                               0.95, 0.99, 0.995, 0.999, 1};
+
 enum { DECADE_FIRST = 10, DECADE_BINS = 90 };
 
 void stat_hist_place(uint64_t v, unsigned *block_r, unsigned *bin_r)
@@ -86,6 +89,20 @@ double stat_hist_quantile(const struct stat_hist *h, double q)
             seen += n;
         }
     return end;
+}
+
+bool stat_hist_next(const struct stat_hist *h, size_t *it, struct stat_bin *bin_r)
+{
+    for (; *it < STAT_HIST_BLOCKS * STAT_HIST_BLOCK_BINS; ++*it) {
+        unsigned b = (unsigned)(*it / STAT_HIST_BLOCK_BINS), i = *it % STAT_HIST_BLOCK_BINS;
+        if (!h->block[b] || !h->block[b][i])
+            continue;
+        bin_r->start = bin_start(b, i, &bin_r->width);
+        bin_r->n = h->block[b][i];
+        ++*it;
+        return true;
+    }
+    return false;
 }
 
 uint64_t stat_hist_below(const struct stat_hist *h, double bound)

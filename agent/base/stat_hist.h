@@ -26,8 +26,17 @@ void stat_hist_fini(struct stat_hist *h);
 /* h less what it was earlier. */
 void stat_hist_difference(const struct stat_hist *h, const struct stat_hist *before,
                           struct stat_hist *out);
+/* The quantiles that are shown, 0 to 1. */
+enum { STAT_QUANTILES = 10 };
+extern const double stat_quantiles[STAT_QUANTILES];
 /* Interpolated, as Envoy prints; q from 0 to 1, h not empty. */
 double stat_hist_quantile(const struct stat_hist *h, double q);
+/* Bins that hold samples, in order: size_t it = 0; while (stat_hist_next(h, &it, &bin)) ... */
+struct stat_bin {
+    double start, width;
+    uint64_t n;
+};
+bool stat_hist_next(const struct stat_hist *h, size_t *it, struct stat_bin *bin_r);
 /* Samples of bins that begin at or below bound. */
 uint64_t stat_hist_below(const struct stat_hist *h, double bound);
 

@@ -47,6 +47,8 @@ static void init_stats(struct listener_stats *st, const struct conf_listener *co
 #define X(kind, field, name) st->field = stat_define(STAT_##kind, "tls_inspector." name);
     INSPECTOR_STAT_MAP(X)
 #undef X
+    if (!conf->is_admin)
+        st->total_connections = stat_define(STAT_GAUGE, "server.total_connections");
 }
 
 static void fini_stats(struct listener_stats *st)
@@ -56,6 +58,7 @@ static void fini_stats(struct listener_stats *st)
     LISTENER_WORKER_STAT_MAP(X)
     INSPECTOR_STAT_MAP(X)
 #undef X
+    stat_release(st->total_connections);
 }
 
 static void run_free(struct loop_task *t)
@@ -309,6 +312,7 @@ void downstream_init(struct downstream *d, struct listener *l, const struct acce
     overload_count_connection(l->conf->ignores_connection_limit ? 0 : 1);
     stat_add(l->stats.cx_active, 1);
     stat_add(l->stats.worker_cx_active, 1);
+    stat_add(l->stats.total_connections, 1);
 }
 
 void downstream_hand_over(struct downstream *d)
@@ -324,6 +328,7 @@ void downstream_hand_over(struct downstream *d)
     overload_count_connection(l->conf->ignores_connection_limit ? 0 : -1);
     stat_add(l->stats.cx_active, -1);
     stat_add(l->stats.worker_cx_active, -1);
+    stat_add(l->stats.total_connections, -1);
     if (d->chain)
         chain_leave(d->chain);
     if (--l->connections_n == 0 && l->is_draining)

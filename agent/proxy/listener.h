@@ -55,6 +55,7 @@ struct listener_stats {
     LISTENER_WORKER_STAT_MAP(X)
     INSPECTOR_STAT_MAP(X)
 #undef X
+    stat_id total_connections; /* "server.total_connections"; 0 for the admin's */
 };
 
 /* One filter chain's runtime: an HTTP connection manager, or network filters. An update of the

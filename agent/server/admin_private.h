@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/stat.h"
+#include "conf/stats.h"
 #include "server/admin.h"
 
 /* admin_process.c */
@@ -19,19 +20,39 @@ void admin_reopen_logs(struct admin_request *r);
 void admin_reset_counters(struct admin_request *r);
 void admin_help(struct admin_request *r);
 
+/* What /stats was asked for. */
+enum admin_histogram_form {
+    ADMIN_HISTOGRAM_DEFAULT, /* a summary; in Prometheus' format buckets */
+    ADMIN_HISTOGRAM_SUMMARY,
+    ADMIN_HISTOGRAM_CUMULATIVE,
+    ADMIN_HISTOGRAM_DISJOINT,
+    ADMIN_HISTOGRAM_DETAILED,
+};
+
+struct admin_stats_query {
+    unsigned kinds; /* STAT_SET */
+    bool used_only, text_readouts;
+    struct regex *filter; /* NULL: all */
+    enum admin_histogram_form form;
+};
+
 /* admin_stats.c */
 void admin_stats(struct admin_request *r);
-/* Every stat that ?usedonly and ?filter= let through; fails, and says so, for a bad filter. */
-int admin_each_stat(struct admin_request *r, void (*fn)(const struct stat_value *v, void *arg),
-                    void *arg);
+/* False: it is answered with what is wrong; else end it with admin_stats_query_fini. */
+bool admin_stats_query(struct admin_request *r, struct admin_stats_query *q);
+void admin_stats_query_fini(struct admin_stats_query *q);
+/* The stats of these kinds that it is about, by name. */
+void admin_each_stat(const struct admin_stats_query *q, unsigned kinds,
+                     void (*fn)(const struct stat_value *v, void *arg), void *arg);
+/* Samples of a histogram (NULL: none) at or below the bound with this index; disjoint: above the
+ * bound before it. */
+uint64_t admin_bucket(const struct stat_hist *h, const struct conf_stat_buckets *b, size_t i,
+                      bool is_disjoint);
+
+/* admin_stats_json.c */
+void admin_stats_json(struct admin_request *r, const struct admin_stats_query *q);
 
 /* admin_prometheus.c */
-struct stat_buckets {
-    const double *bounds; /* upper ones, rising */
-    size_t n;
-};
-/* Those of a histogram. */
-const struct stat_buckets *admin_buckets(const char *name);
 void admin_prometheus(struct admin_request *r);
 
 /* admin_config.c */

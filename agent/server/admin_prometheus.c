@@ -1,200 +1,244 @@
-/* /stats/prometheus. Source: Envoy's prometheus_stats, well_known_names. */
+/* /stats/prometheus: counters, gauges, texts if asked for, then histograms, each by family; one
+ * "# TYPE" to a family. Source: Envoy's prometheus_stats. */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "server/admin_private.h"
 #include "server/server.h"
 
-struct tagged {
-    struct sbuf name, labels;
+/* Names below it are a plugin's own and get no "envoy_" in front. */
+#define CUSTOM_NAMESPACE "wasmcustom."
+
+#define NO_LINE SIZE_MAX
+
+struct family {
+    const char *name;   /* the key in page.by_name */
+    size_t first, last; /* lines */
 };
 
-static void add_label(struct tagged *t, const char *tag, struct str value)
-{
-    sbuf_printf(&t->labels, "%s%s=\"", t->labels.n ? "," : "", tag);
-    for (size_t i = 0; i < value.n; i++) {
-        if (value.p[i] == '"' || value.p[i] == '\\' || value.p[i] == '\n')
-            sbuf_addc(&t->labels, '\\');
-        sbuf_addc(&t->labels, value.p[i] == '\n' ? 'n' : value.p[i]);
-    }
-    sbuf_addc(&t->labels, '"');
-}
-
-/* Where the name of a stat begins behind the value of a tag; 0: nowhere. */
-static size_t end_of_value(struct str rest)
-{
-    static const struct str inner = {".circuit_breakers.", 18};
-    for (size_t i = 0; i + inner.n <= rest.n; i++)
-        if (!memcmp(rest.p + i, inner.p, inner.n))
-            return i + 1;
-    size_t dot = rest.n;
-    while (dot > 0 && rest.p[dot - 1] != '.')
-        dot--;
-    return dot;
-}
-
-/* The token behind a root ("cluster.NAME.rest") becomes a label; cluster names may hold dots, so
- * the known stat names would be needed to cut them exactly: the last token ends the name. */
-static struct str cut_root(struct tagged *t, struct str name)
-{
-    static const struct {
-        struct str root;
-        const char *tag;
-    } roots[] = {
-        {{"cluster.", 8}, "envoy_cluster_name"},
-        {{"http.", 5}, "envoy_http_conn_manager_prefix"},
-        {{"tcp.", 4}, "envoy_tcp_prefix"},
-        {{"listener.", 9}, "envoy_listener_address"},
-    };
-    for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
-        if (!str_starts(name, roots[i].root))
-            continue;
-        struct str rest = {name.p + roots[i].root.n, name.n - roots[i].root.n};
-        size_t dot = end_of_value(rest);
-        if (!dot)
-            return name;
-        add_label(t, roots[i].tag, (struct str){rest.p, dot - 1});
-        sbuf_add(&t->name, roots[i].root.p, roots[i].root.n);
-        return (struct str){rest.p + dot, rest.n - dot};
-    }
-    return name;
-}
-
-static void cut_code(struct tagged *t, struct str *name)
-{
-    ptrdiff_t at = -1;
-    for (size_t i = 0; i + 6 < name->n + 1; i++)
-        if (!memcmp(name->p + i, "_rq_", 4))
-            at = (ptrdiff_t)i + 4;
-    if (at < 0 || name->n - (size_t)at != 3)
-        return;
-    const char *c = name->p + at;
-    if (c[0] < '1' || c[0] > '5')
-        return;
-    if (c[1] == 'x' && c[2] == 'x') {
-        add_label(t, "envoy_response_code_class", (struct str){c, 1});
-        name->n -= 3;
-        sbuf_add(&t->name, name->p, name->n);
-        sbuf_addz(&t->name, "xx");
-        *name = STR_NULL;
-    } else if (c[1] >= '0' && c[1] <= '9' && c[2] >= '0' && c[2] <= '9') {
-        add_label(t, "envoy_response_code", (struct str){c, 3});
-        name->n -= 4;
-    }
-}
-
-/* Lines of one stat; those of one family stand together below one "# TYPE". */
+/* Of one statistic; a histogram's has newlines. */
 struct line {
-    char *family;
-    enum stat_kind kind;
-    size_t order;
-    struct sbuf text;
+    size_t at, n; /* in page.text */
+    size_t next;  /* of the same family */
 };
 
 struct page {
-    const struct options *options;
-    struct line *v;
-    size_t n, cap;
+    struct conf_stats *conf;
+    enum admin_histogram_form form;
+    struct conf_stat_label *found;
+    struct hash by_name; /* struct family * */
+    struct line *lines;
+    size_t lines_n, lines_cap;
+    struct sbuf text;
+    struct sbuf rest, name, labels; /* of the statistic at hand */
 };
 
-static void make_name(struct sbuf *name)
+/* ---- names and labels ---- */
+
+static void add_name(struct sbuf *out, struct str s)
 {
-    for (size_t i = 0; i < name->n; i++) {
-        char c = name->p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
-            name->p[i] = '_';
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool is_good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        sbuf_addc(out, is_good ? c : '_');
     }
 }
 
-const struct stat_buckets *admin_buckets(const char *name)
+static void add_label(struct sbuf *out, const char *name, struct str value)
 {
-    static const double bounds[] = {0.5,   1,      5,      10,      25,     50,    100,
-                                    250,   500,    1000,   2500,    5000,   10000, 30000,
-                                    60000, 300000, 600000, 1800000, 3600000};
-    static const struct stat_buckets defaults = {bounds, ARRAY_LEN(bounds)};
-    (void)name;
-    return &defaults;
+    if (out->n)
+        sbuf_addc(out, ',');
+    add_name(out, str_of(name));
+    sbuf_addz(out, "=\"");
+    for (size_t i = 0; i < value.n; i++) {
+        char c = value.p[i];
+        if (c == '"' || c == '\\' || c == '\n')
+            sbuf_addc(out, '\\');
+        sbuf_addc(out, c == '\n' ? 'n' : c);
+    }
+    sbuf_addc(out, '"');
 }
 
-static void print_histogram(struct line *l, const struct stat_value *v, const char *labels)
+static void clear(struct sbuf *b)
 {
-    const struct stat_buckets *b = admin_buckets(v->name);
-    const char *comma = *labels ? "," : "";
+    b->n = 0;
+    sbuf_addz(b, ""); /* ends it */
+}
+
+/* Into page.name and page.labels; false: the name is none for Prometheus. */
+static bool name_stat(struct page *page, const struct stat_value *v)
+{
+    clear(&page->rest);
+    clear(&page->name);
+    clear(&page->labels);
+    size_t n = conf_stat_tags_find(&page->conf->tags, str_of(v->name), page->found, &page->rest);
+    for (size_t i = 0; i < n; i++)
+        add_label(&page->labels, page->found[i].name, page->found[i].value);
+    struct str rest = {page->rest.p, page->rest.n}, custom = STR(CUSTOM_NAMESPACE);
+    if (!str_starts(rest, custom)) {
+        sbuf_addz(&page->name, "envoy_");
+        add_name(&page->name, rest);
+        return true;
+    }
+    add_name(&page->name, (struct str){rest.p + custom.n, rest.n - custom.n});
+    return page->name.n && (page->name.p[0] < '0' || page->name.p[0] > '9');
+}
+
+/* ---- lines ---- */
+
+static void print_buckets(struct page *page, const struct stat_value *v, const char *comma)
+{
+    const struct conf_stat_buckets *b = conf_stats_buckets(page->conf, str_of(v->name));
+    const char *name = page->name.p, *labels = page->labels.p;
     for (size_t i = 0; i < b->n; i++)
-        sbuf_printf(&l->text, "%s_bucket{%s%sle=\"%.15g\"} %lu\n", l->family, labels, comma,
-                    b->bounds[i], (unsigned long)stat_hist_below(v->hist, b->bounds[i]));
-    unsigned long n = (unsigned long)v->value;
-    sbuf_printf(&l->text, "%s_bucket{%s%sle=\"+Inf\"} %lu\n", l->family, labels, comma, n);
-    sbuf_printf(&l->text, "%s_sum{%s} %.15g\n", l->family, labels, v->hist->sum);
-    sbuf_printf(&l->text, "%s_count{%s} %lu\n", l->family, labels, n);
+        sbuf_printf(&page->text, "%s_bucket{%s%sle=\"%.15g\"} %lu\n", name, labels, comma,
+                    b->bounds[i], (unsigned long)admin_bucket(v->hist, b, i, false));
+    sbuf_printf(&page->text, "%s_bucket{%s%sle=\"+Inf\"} %lu\n", name, labels, comma,
+                (unsigned long)v->value);
 }
 
-/* --stats-tag name:value */
-static void add_fixed_labels(struct tagged *t, const struct options *o)
+static void print_quantiles(struct page *page, const struct stat_value *v, const char *comma)
 {
-    for (size_t i = 0; i < o->stats_tags_n; i++) {
-        struct str rest = str_of(o->stats_tags[i]), key;
-        struct sbuf name = {0};
-        str_next(&rest, ':', &key);
-        sbuf_add(&name, key.p, key.n);
-        make_name(&name);
-        add_label(t, name.p, rest);
-        sbuf_fini(&name);
+    for (size_t q = 0; q < STAT_QUANTILES; q++) {
+        sbuf_printf(&page->text, "%s{%s%squantile=\"%g\"} ", page->name.p, page->labels.p, comma,
+                    stat_quantiles[q]);
+        if (v->interval)
+            sbuf_printf(&page->text, "%.15g\n", stat_hist_quantile(v->interval, stat_quantiles[q]));
+        else
+            sbuf_addz(&page->text, "nan\n");
     }
+}
+
+static void print_histogram(struct page *page, const struct stat_value *v)
+{
+    static const struct stat_hist none;
+    const char *comma = page->labels.n ? "," : "";
+    bool is_summary = page->form == ADMIN_HISTOGRAM_SUMMARY;
+    const struct stat_hist *h = !is_summary ? v->hist : v->interval ? v->interval : &none;
+    if (is_summary)
+        print_quantiles(page, v, comma);
+    else
+        print_buckets(page, v, comma);
+    sbuf_printf(&page->text, "%s_sum{%s} %.17g\n", page->name.p, page->labels.p, h->sum);
+    sbuf_printf(&page->text, "%s_count{%s} %lu\n", page->name.p, page->labels.p,
+                (unsigned long)h->count);
+}
+
+static void print_stat(struct page *page, const struct stat_value *v)
+{
+    if (v->kind == STAT_HISTOGRAM) {
+        print_histogram(page, v);
+        return;
+    }
+    if (v->kind == STAT_TEXT)
+        add_label(&page->labels, "text_value", str_of(v->text ? v->text : ""));
+    sbuf_printf(&page->text, "%s{%s} %lu\n", page->name.p, page->labels.p, (unsigned long)v->value);
+}
+
+static struct family *family_of(struct page *page)
+{
+    struct str name = {page->name.p, page->name.n};
+    struct family *f = hash_find(&page->by_name, name);
+    if (f)
+        return f;
+    f = MEM_NEW(struct family);
+    hash_set(&page->by_name, name, f);
+    *f = (struct family){hash_key(&page->by_name, name), NO_LINE, NO_LINE};
+    return f;
 }
 
 static void add_stat(const struct stat_value *v, void *arg)
 {
     struct page *page = arg;
-    struct tagged t = {0};
-    if (v->kind == STAT_TEXT)
+    if (!name_stat(page, v))
         return;
-    struct str full = str_of(v->name);
-    bool is_custom = str_starts(full, STR("wasmcustom."));
-    struct str rest = is_custom ? (struct str){full.p + 11, full.n - 11} : cut_root(&t, full);
-    if (!is_custom)
-        cut_code(&t, &rest);
-    add_fixed_labels(&t, page->options);
-    sbuf_add(&t.name, rest.p ? rest.p : "", rest.n);
-    make_name(&t.name);
-    mem_grow((void **)&page->v, &page->cap, page->n + 1, sizeof(*page->v));
-    struct line *l = &page->v[page->n];
-    struct sbuf family = {0};
-    sbuf_printf(&family, "%s%s", is_custom ? "" : "envoy_", t.name.p);
-    *l = (struct line){.family = sbuf_take(&family), .kind = v->kind, .order = page->n++};
-    const char *labels = t.labels.p ? t.labels.p : "";
-    if (v->kind == STAT_HISTOGRAM)
-        print_histogram(l, v, labels);
+    struct family *f = family_of(page);
+    mem_grow((void **)&page->lines, &page->lines_cap, page->lines_n + 1, sizeof(*page->lines));
+    size_t at = page->text.n, i = page->lines_n++;
+    print_stat(page, v);
+    page->lines[i] = (struct line){at, page->text.n - at, NO_LINE};
+    if (f->first == NO_LINE)
+        f->first = i;
     else
-        sbuf_printf(&l->text, "%s{%s} %lu\n", l->family, labels, (unsigned long)v->value);
-    sbuf_fini(&t.name);
-    sbuf_fini(&t.labels);
+        page->lines[f->last].next = i;
+    f->last = i;
 }
 
-static int compare(const void *left, const void *right)
+/* ---- the page ---- */
+
+static int by_name(const void *left, const void *right)
 {
-    const struct line *a = left, *b = right;
-    int by_name = strcmp(a->family, b->family);
-    return by_name ? by_name : a->order < b->order ? -1 : 1;
+    const struct family *const *a = left, *const *b = right;
+    return strcmp((*a)->name, (*b)->name);
+}
+
+static void print_family(const struct page *page, const struct family *f, const char *type,
+                         struct sbuf *out)
+{
+    sbuf_printf(out, "# TYPE %s %s\n", f->name, type);
+    for (size_t i = f->first; i != NO_LINE; i = page->lines[i].next)
+        sbuf_add(out, page->text.p + page->lines[i].at, page->lines[i].n);
+}
+
+/* What was added since the last time. */
+static void print_families(struct page *page, const char *type, struct sbuf *out)
+{
+    size_t n = 0, it = 0;
+    struct hash_entry *e;
+    struct family **all = mem_alloc((hash_count(&page->by_name) + 1) * sizeof(*all));
+    while ((e = hash_next(&page->by_name, &it)))
+        all[n++] = e->value;
+    qsort(all, n, sizeof(*all), by_name);
+    for (size_t i = 0; i < n; i++) {
+        print_family(page, all[i], type, out);
+        mem_free(all[i]);
+    }
+    mem_free(all);
+    hash_fini(&page->by_name);
+    page->lines_n = 0;
+    page->text.n = 0;
+}
+
+static void print_kinds(struct page *page, const struct admin_stats_query *q, struct sbuf *out)
+{
+    const char *of_histograms = q->form == ADMIN_HISTOGRAM_SUMMARY ? "summary" : "histogram";
+    const struct {
+        enum stat_kind kind;
+        const char *type;
+    } rows[] = {{STAT_COUNTER, "counter"},
+                {STAT_GAUGE, "gauge"},
+                {STAT_TEXT, "gauge"},
+                {STAT_HISTOGRAM, of_histograms}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].kind == STAT_TEXT && !q->text_readouts)
+            continue;
+        admin_each_stat(q, STAT_SET(rows[i].kind), add_stat, page);
+        print_families(page, rows[i].type, out);
+    }
 }
 
 void admin_prometheus(struct admin_request *r)
 {
-    static const char *const kinds[] = {"counter", "gauge", "histogram"};
-    struct page page = {.options = r->server->options};
-    admin_each_stat(r, add_stat, &page);
-    if (page.n)
-        qsort(page.v, page.n, sizeof(*page.v), compare);
-    for (size_t i = 0; i < page.n; i++) {
-        const struct line *l = &page.v[i];
-        if (!i || strcmp(page.v[i - 1].family, l->family) != 0)
-            sbuf_printf(&r->out, "# TYPE %s %s\n", l->family, kinds[l->kind]);
-        sbuf_add(&r->out, l->text.p, l->text.n);
+    struct admin_stats_query q;
+    if (!admin_stats_query(r, &q))
+        return;
+    if (q.form > ADMIN_HISTOGRAM_CUMULATIVE) {
+        r->status = 400;
+        sbuf_addz(&r->out, "unsupported prometheus histogram bucket mode\n");
+        admin_stats_query_fini(&q);
+        return;
     }
-    for (size_t i = 0; i < page.n; i++) {
-        mem_free(page.v[i].family);
-        sbuf_fini(&page.v[i].text);
-    }
-    mem_free(page.v);
+    struct conf_stats *conf = &r->server->bootstrap->stats;
+    struct page page = {
+        .conf = conf, .form = q.form, .found = mem_alloc((conf->tags.n + 1) * sizeof(*page.found))};
+    print_kinds(&page, &q, &r->out);
+    mem_free(page.found);
+    mem_free(page.lines);
+    sbuf_fini(&page.text);
+    sbuf_fini(&page.rest);
+    sbuf_fini(&page.name);
+    sbuf_fini(&page.labels);
+    admin_stats_query_fini(&q);
 }

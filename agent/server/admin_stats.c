@@ -1,4 +1,4 @@
-/* /stats as text and as JSON. Source: Envoy's stats_render. */
+/* /stats: what is asked for, and its text form. Source: Envoy's stats_params, stats_render. */
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -6,51 +6,197 @@
 #include "server/admin_private.h"
 #include "server/server.h"
 
-enum histogram_form { FORM_SUMMARY, FORM_CUMULATIVE, FORM_DISJOINT };
+/* ---- the query ---- */
+
+static bool refuse(struct admin_request *r, const char *why)
+{
+    r->status = 400;
+    sbuf_printf(&r->out, "%s\n", why);
+    return false;
+}
+
+static bool set_type(struct admin_request *r, struct admin_stats_query *q)
+{
+    static const struct {
+        const char *name;
+        unsigned kinds;
+    } rows[] = {
+        {"All", STAT_ALL},
+        {"Counters", STAT_SET(STAT_COUNTER)},
+        {"Gauges", STAT_SET(STAT_GAUGE)},
+        {"Histograms", STAT_SET(STAT_HISTOGRAM)},
+        {"TextReadouts", STAT_SET(STAT_TEXT)},
+    };
+    char v[32];
+    if (!admin_query(r, "type", v, sizeof(v)))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (str_is(str_of(v), rows[i].name)) {
+            q->kinds = rows[i].kinds;
+            return true;
+        }
+    return refuse(r, "invalid &type= param");
+}
+
+static bool set_form(struct admin_request *r, struct admin_stats_query *q)
+{
+    static const struct {
+        const char *name;
+        enum admin_histogram_form form;
+    } rows[] = {
+        {"none", ADMIN_HISTOGRAM_DEFAULT},          {"summary", ADMIN_HISTOGRAM_SUMMARY},
+        {"cumulative", ADMIN_HISTOGRAM_CUMULATIVE}, {"disjoint", ADMIN_HISTOGRAM_DISJOINT},
+        {"detailed", ADMIN_HISTOGRAM_DETAILED},
+    };
+    char v[32];
+    if (!admin_query(r, "histogram_buckets", v, sizeof(v)))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (str_is(str_of(v), rows[i].name)) {
+            q->form = rows[i].form;
+            return true;
+        }
+    return refuse(r, "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)");
+}
+
+/* No statistic is hidden, as some of Envoy's gauges are. */
+static bool set_hidden(struct admin_request *r, struct admin_stats_query *q)
+{
+    char v[32];
+    if (!admin_query(r, "hidden", v, sizeof(v)))
+        return true;
+    if (str_is(str_of(v), "only"))
+        q->kinds = 0;
+    else if (!str_is(str_of(v), "include") && !str_is(str_of(v), "exclude"))
+        return refuse(r, "usage: /stats?hidden=(include|only|exclude)\n");
+    return true;
+}
+
+static bool set_filter(struct admin_request *r, struct admin_stats_query *q)
+{
+    struct error err;
+    char *v = mem_alloc(r->query.n + 1);
+    bool is_good = true;
+    if (admin_query(r, "filter", v, r->query.n + 1) && regex_create(str_of(v), &q->filter, &err)) {
+        r->status = 400;
+        sbuf_printf(&r->out, "Invalid re2 %s\n", err.text);
+        is_good = false;
+    }
+    mem_free(v);
+    return is_good;
+}
+
+bool admin_stats_query(struct admin_request *r, struct admin_stats_query *q)
+{
+    char v[2];
+    *q = (struct admin_stats_query){
+        .kinds = STAT_ALL,
+        .used_only = admin_query(r, "usedonly", v, sizeof(v)),
+        .text_readouts = admin_query(r, "text_readouts", v, sizeof(v)),
+    };
+    if (!set_type(r, q) || !set_form(r, q) || !set_hidden(r, q) || !set_filter(r, q))
+        return false;
+    server_update_stats(r->server);
+    if (r->server->bootstrap->stats.flush_on_admin)
+        stat_end_interval();
+    return true;
+}
+
+void admin_stats_query_fini(struct admin_stats_query *q)
+{
+    regex_destroy(&q->filter);
+}
+
+/* ---- what all forms share ---- */
+
+struct selection {
+    const struct admin_stats_query *query;
+    void (*fn)(const struct stat_value *v, void *arg);
+    void *arg;
+};
+
+static void pass_on(const struct stat_value *v, void *arg)
+{
+    const struct selection *s = arg;
+    if (s->query->used_only && !v->is_used)
+        return;
+    if (!s->query->filter || regex_search(s->query->filter, str_of(v->name)))
+        s->fn(v, s->arg);
+}
+
+void admin_each_stat(const struct admin_stats_query *q, unsigned kinds,
+                     void (*fn)(const struct stat_value *v, void *arg), void *arg)
+{
+    struct selection s = {q, fn, arg};
+    if (q->kinds & kinds)
+        stat_each(q->kinds & kinds, pass_on, &s);
+}
+
+uint64_t admin_bucket(const struct stat_hist *h, const struct conf_stat_buckets *b, size_t i,
+                      bool is_disjoint)
+{
+    if (!h)
+        return 0;
+    uint64_t n = stat_hist_below(h, b->bounds[i]);
+    return is_disjoint && i ? n - stat_hist_below(h, b->bounds[i - 1]) : n;
+}
+
+/* ---- as text ---- */
 
 struct render {
     struct admin_request *r;
-    enum histogram_form form;
-    json_t *stats, *histograms; /* of the JSON form */
+    enum admin_histogram_form form;
 };
 
 static void print_summary(struct sbuf *out, const struct stat_value *v)
 {
     for (size_t q = 0; q < STAT_QUANTILES; q++) {
-        sbuf_printf(out, " P%g(", stat_quantiles[q] * 100);
+        sbuf_printf(out, "%sP%g(", q ? " " : "", stat_quantiles[q] * 100);
         if (v->interval)
-            sbuf_printf(out, "%.15g", v->interval[q]);
+            sbuf_printf(out, "%.15g", stat_hist_quantile(v->interval, stat_quantiles[q]));
         else
             sbuf_addz(out, "nan");
         sbuf_printf(out, ",%.15g)", stat_hist_quantile(v->hist, stat_quantiles[q]));
     }
 }
 
-/* Only the whole time is kept in buckets, not the interval. */
-static void print_buckets(struct sbuf *out, const struct stat_value *v, bool is_disjoint)
+static void print_buckets(const struct render *x, const struct stat_value *v)
 {
-    const struct stat_buckets *b = admin_buckets(v->name);
-    uint64_t before = 0;
-    for (size_t i = 0; i < b->n; i++) {
-        uint64_t n = stat_hist_below(v->hist, b->bounds[i]);
-        sbuf_printf(out, " B%.15g(%lu)", b->bounds[i],
-                    (unsigned long)(is_disjoint ? n - before : n));
-        before = n;
-    }
+    const struct conf_stat_buckets *b =
+        conf_stats_buckets(&x->r->server->bootstrap->stats, str_of(v->name));
+    bool is_disjoint = x->form == ADMIN_HISTOGRAM_DISJOINT;
+    for (size_t i = 0; i < b->n; i++)
+        sbuf_printf(&x->r->out, " B%.15g(%lu,%lu)", b->bounds[i],
+                    (unsigned long)admin_bucket(v->interval, b, i, is_disjoint),
+                    (unsigned long)admin_bucket(v->hist, b, i, is_disjoint));
+}
+
+static void print_bins(struct sbuf *out, const char *title, const struct stat_hist *h)
+{
+    size_t it = 0;
+    struct stat_bin bin;
+    sbuf_printf(out, "\n  %s=", title);
+    for (const char *comma = ""; h && stat_hist_next(h, &it, &bin); comma = ", ")
+        sbuf_printf(out, "%s%.15g,%.15g:%lu", comma, bin.start, bin.width, (unsigned long)bin.n);
 }
 
 static void print_histogram(const struct render *x, const struct stat_value *v)
 {
     struct sbuf *out = &x->r->out;
-    if (!v->value) {
-        sbuf_printf(out, "%s: No recorded values\n", v->name);
-        return;
-    }
     sbuf_printf(out, "%s:", v->name);
-    if (x->form == FORM_SUMMARY)
+    if (!v->value) {
+        sbuf_addz(out, " No recorded values");
+    } else if (x->form == ADMIN_HISTOGRAM_DETAILED) {
+        print_bins(out, "totals", v->hist);
+        print_bins(out, "intervals", v->interval);
+        sbuf_addz(out, "\n  summary=");
         print_summary(out, v);
-    else
-        print_buckets(out, v, x->form == FORM_DISJOINT);
+    } else if (x->form > ADMIN_HISTOGRAM_SUMMARY) {
+        print_buckets(x, v);
+    } else {
+        sbuf_addc(out, ' ');
+        print_summary(out, v);
+    }
     sbuf_addc(out, '\n');
 }
 
@@ -65,131 +211,33 @@ static void print_text(const struct stat_value *v, void *arg)
         sbuf_printf(&x->r->out, "%s: %lu\n", v->name, (unsigned long)v->value);
 }
 
-/* ---- JSON ---- */
-
-static json_t *quantile_or_null(const double *values, size_t q)
+static void reply_text(struct admin_request *r, const struct admin_stats_query *q)
 {
-    return values ? json_real(values[q]) : json_null();
-}
-
-static void add_histogram(struct render *x, const struct stat_value *v)
-{
-    json_t *values = json_array();
-    for (size_t q = 0; q < STAT_QUANTILES; q++) {
-        double all = v->value ? stat_hist_quantile(v->hist, stat_quantiles[q]) : 0;
-        json_array_append_new(values,
-                              json_pack("{s:o s:o}", "interval", quantile_or_null(v->interval, q),
-                                        "cumulative", v->value ? json_real(all) : json_null()));
-    }
-    json_array_append_new(x->histograms, json_pack("{s:s s:o}", "name", v->name, "values", values));
-}
-
-/* Hashes of versions use all 64 bits. */
-static json_t *number(uint64_t value)
-{
-    return value <= INT64_MAX ? json_integer((json_int_t)value) : json_real((double)value);
-}
-
-static void add_json(const struct stat_value *v, void *arg)
-{
-    struct render *x = arg;
-    if (v->kind == STAT_HISTOGRAM)
-        add_histogram(x, v);
-    else if (v->kind == STAT_TEXT)
-        json_array_append_new(
-            x->stats, json_pack("{s:s s:s}", "name", v->name, "value", v->text ? v->text : ""));
-    else
-        json_array_append_new(x->stats,
-                              json_pack("{s:s s:o}", "name", v->name, "value", number(v->value)));
-}
-
-static void reply_json(struct admin_request *r)
-{
-    struct render x = {.r = r, .stats = json_array(), .histograms = json_array()};
-    if (admin_each_stat(r, add_json, &x) == 0) {
-        json_t *supported = json_array();
-        for (size_t q = 0; q < STAT_QUANTILES; q++)
-            json_array_append_new(supported, json_real(stat_quantiles[q] * 100));
-        json_array_append_new(x.stats,
-                              json_pack("{s:{s:o s:O}}", "histograms", "supported_quantiles",
-                                        supported, "computed_quantiles", x.histograms));
-        admin_reply_json(r, json_pack("{s:O}", "stats", x.stats));
-    }
-    json_decref(x.stats);
-    json_decref(x.histograms);
-}
-
-/* ---- shared with Prometheus' form ---- */
-
-struct selection {
-    struct regex *filter;
-    bool used_only;
-    void (*fn)(const struct stat_value *v, void *arg);
-    void *arg;
-};
-
-static void pass_on(const struct stat_value *v, void *arg)
-{
-    const struct selection *s = arg;
-    if (s->used_only && !v->is_used)
-        return;
-    if (!s->filter || regex_search(s->filter, str_of(v->name)))
-        s->fn(v, s->arg);
-}
-
-int admin_each_stat(struct admin_request *r, void (*fn)(const struct stat_value *v, void *arg),
-                    void *arg)
-{
-    char v[256];
-    struct error err;
-    struct selection s = {
-        .used_only = admin_query(r, "usedonly", v, sizeof(v)), .fn = fn, .arg = arg};
-    if (admin_query(r, "filter", v, sizeof(v)) && regex_create(str_of(v), &s.filter, &err)) {
-        r->status = 400;
-        sbuf_addz(&r->out, "Invalid re2 regex\n");
-        return -ERR_INVALID;
-    }
-    server_update_stats(r->server);
-    stat_each(pass_on, &s);
-    regex_destroy(&s.filter);
-    return 0;
-}
-
-/* False: the answer says why. */
-static bool choose_form(struct admin_request *r, enum histogram_form *form_r)
-{
-    char v[32];
-    *form_r = FORM_SUMMARY;
-    if (!admin_query(r, "histogram_buckets", v, sizeof(v)) || str_is(str_of(v), "summary") ||
-        str_is(str_of(v), "none"))
-        return true;
-    if (str_is(str_of(v), "cumulative"))
-        *form_r = FORM_CUMULATIVE;
-    else if (str_is(str_of(v), "disjoint"))
-        *form_r = FORM_DISJOINT;
-    else {
-        r->status = 400;
-        sbuf_addz(&r->out, "usage: /stats?histogram_buckets=(cumulative|disjoint|none|summary)\n");
-        return false;
-    }
-    return true;
+    struct render x = {r, q->form};
+    admin_each_stat(q, STAT_SET(STAT_TEXT), print_text, &x);
+    admin_each_stat(q, STAT_SET(STAT_COUNTER) | STAT_SET(STAT_GAUGE), print_text, &x);
+    admin_each_stat(q, STAT_SET(STAT_HISTOGRAM), print_text, &x);
 }
 
 void admin_stats(struct admin_request *r)
 {
     char v[64];
-    struct render x = {.r = r};
-    if (!choose_form(r, &x.form))
-        return;
+    struct admin_stats_query q;
     bool has_format = admin_query(r, "format", v, sizeof(v));
     if (has_format && str_is(str_of(v), "prometheus")) {
         admin_prometheus(r);
-    } else if (has_format && str_is(str_of(v), "json")) {
-        reply_json(r);
-    } else if (has_format && !str_is(str_of(v), "text")) {
-        r->status = 400;
-        sbuf_addz(&r->out, "usage: /stats?format=(json|prometheus|text)\n");
-    } else {
-        admin_each_stat(r, print_text, &x);
+        return;
     }
+    bool is_json = has_format && str_is(str_of(v), "json");
+    if (has_format && !is_json && !str_is(str_of(v), "text")) {
+        refuse(r, "usage: /stats?format=(json|prometheus|text)\n");
+        return;
+    }
+    if (!admin_stats_query(r, &q))
+        return;
+    if (is_json)
+        admin_stats_json(r, &q);
+    else
+        reply_text(r, &q);
+    admin_stats_query_fini(&q);
 }

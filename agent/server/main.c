@@ -81,6 +81,8 @@ static int run_proxy(int argc, char **argv)
         .service_node = o.service_node,
         .service_cluster = o.service_cluster,
         .service_zone = o.service_zone,
+        .stats_tags = o.stats_tags,
+        .stats_tags_n = o.stats_tags_n,
     };
     struct bootstrap *b = NULL;
     if (bootstrap_load(&bo, &b, &err)) {

@@ -356,6 +356,7 @@ static void stop(struct server *s)
     loop_destroy(&s->loop);
     access_log_writer_destroy(&s->logs);
     mem_free(s->workers);
+    stat_set_rejects(NULL, NULL);
     bootstrap_destroy(&s->bootstrap);
     log_info(LOG_MAIN, "exiting");
 }
@@ -366,6 +367,7 @@ int server_run(const struct options *options, struct bootstrap *bootstrap)
     struct error err;
     s.state = SERVER_INITIALIZING;
     s.start_wall_ns = clock_wall_ns();
+    stat_set_rejects(conf_stats_rejects, &bootstrap->stats);
     stat_set(stat_define(STAT_GAUGE, "server.state"), SERVER_INITIALIZING);
     if (start(&s, &err)) {
         log_critical(LOG_MAIN, "error initializing configuration '%s': %s", options->config_path,

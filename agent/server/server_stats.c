@@ -6,20 +6,7 @@
 #include "base/mem.h"
 #include "server/server.h"
 
-enum { NO_CERTIFICATE_DAYS = INT32_MAX }; /* Envoy's value where there is none */
-
-struct total {
-    uint64_t connections;
-};
-
-static void count_connections(const struct stat_value *v, void *arg)
-{
-    struct total *t = arg;
-    struct str name = str_of(v->name);
-    if (str_starts(name, STR("listener.")) && str_ends(name, STR(".downstream_cx_active")) &&
-        !str_starts(name, STR("listener.admin.")))
-        t->connections += v->value;
-}
+#define NO_CERTIFICATE_DAYS UINT32_MAX /* Envoy's value where there is none */
 
 /* "remora/1.2.3/..." as one number, in place of the revision that Envoy shows. */
 static uint64_t version_number(void)
@@ -46,8 +33,7 @@ static uint64_t days_left(struct server *s)
 void server_update_stats(struct server *s)
 {
     struct mallinfo2 m = mallinfo2();
-    struct total total = {0};
-    stat_each(count_connections, &total);
+    const struct conf_stats *conf = &s->bootstrap->stats;
     const struct {
         const char *name;
         uint64_t value;
@@ -55,11 +41,10 @@ void server_update_stats(struct server *s)
         {"uptime", (clock_wall_ns() - s->start_wall_ns) / 1000000000u},
         {"memory_allocated", m.uordblks + m.hblkhd},
         {"memory_heap_size", m.arena + m.hblkhd},
-        {"total_connections", total.connections},
         {"parent_connections", 0}, /* there is no hot restart, so no parent */
         {"hot_restart_epoch", s->options->restart_epoch},
         {"days_until_first_cert_expiring", days_left(s)},
-        {"version", version_number()},
+        {"version", conf->has_version ? conf->version : version_number()},
     };
     enum { ROWS = ARRAY_LEN(rows) };
     static stat_id ids[ROWS];
@@ -76,12 +61,14 @@ static void on_interval(struct loop_timer *t)
 {
     struct server *s = container_of(t, struct server, stats_timer);
     stat_end_interval();
-    loop_timer_start(t, s->bootstrap->stats_flush_interval_ms);
+    loop_timer_start(t, s->bootstrap->stats.flush_interval_ms);
 }
 
 void server_start_stats(struct server *s)
 {
+    const struct conf_stats *conf = &s->bootstrap->stats;
+    stat_define(STAT_GAUGE, "server.total_connections"); /* listeners count it */
     loop_timer_init(&s->stats_timer, s->loop, on_interval);
-    if (s->bootstrap->stats_flush_interval_ms)
-        loop_timer_start(&s->stats_timer, s->bootstrap->stats_flush_interval_ms);
+    if (!conf->flush_on_admin)
+        loop_timer_start(&s->stats_timer, conf->flush_interval_ms);
 }

@@ -87,13 +87,13 @@ static void look(const struct stat_value *v, void *arg)
         return;
     s->count = v->value;
     s->median = v->value ? stat_hist_quantile(v->hist, 0.5) : -1;
-    s->interval = v->interval ? v->interval[2] : -1;
+    s->interval = v->interval ? stat_hist_quantile(v->interval, 0.5) : -1;
 }
 
 static struct seen get(void)
 {
     struct seen s = {0};
-    stat_each(look, &s);
+    stat_each(STAT_ALL, look, &s);
     return s;
 }
 

@@ -28,6 +28,7 @@
     "{name: " name ", address: {socket_address: {address: 127.0.0.1, port_value: 1}}, " \
     "filter_chains: [{filters: [{name: t, typed_config: {'@type': type.googleapis.com/" \
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: s, cluster: xds}}]}]}"
+#define STATS(fields) "{stats_config: {" fields "}}"
 #define ERROR "error initializing configuration '': "
 
 static struct bootstrap *load(const struct bootstrap_options *o, struct error *err)
@@ -116,6 +117,33 @@ static const struct {
      DYNAMIC("cds_config: {api_config_source: " API("REST", "cluster_names: [xds]") "}"),
      "dynamic_resources.cds_config.api_config_source.refresh_delay: refresh_delay is required for "
      "REST API configuration sources"},
+    {"tag without a name", STATS("stats_tags: [{regex: a}]"),
+     "stats_config.stats_tags[0].tag_name: cannot be empty"},
+    {"tag without a value", STATS("stats_tags: [{tag_name: a, fixed_value: b}, {tag_name: own}]"),
+     "stats_config.stats_tags[1].regex: No regex specified for tag specifier and no default regex "
+     "for name: 'own'"},
+    {"tag's regex", STATS("stats_tags: [{tag_name: a, regex: '('}]"),
+     "stats_config.stats_tags[0].regex: regex: missing ): ("},
+    {"tag's lookahead", STATS("stats_tags: [{tag_name: a, regex: 'a(?=b)'}]"),
+     "stats_config.stats_tags[0].regex: regex: invalid perl operator: (?="},
+    {"matcher without a word", STATS("stats_matcher: {}"),
+     "stats_config.stats_matcher.stats_matcher: required"},
+    {"empty list", STATS("stats_matcher: {inclusion_list: {}}"),
+     "stats_config.stats_matcher.inclusion_list.patterns: at least one is required"},
+    {"pattern", STATS("stats_matcher: {exclusion_list: {patterns: [{exact: a}, {prefix: ''}]}}"),
+     "stats_config.stats_matcher.exclusion_list.patterns[1].match_pattern: must not be empty"},
+    {"buckets without match", STATS("histogram_bucket_settings: [{buckets: [1]}]"),
+     "stats_config.histogram_bucket_settings[0].match: required"},
+    {"no buckets", STATS("histogram_bucket_settings: [{match: {exact: a}}]"),
+     "stats_config.histogram_bucket_settings[0].buckets: at least one is required"},
+    {"bucket of 0", STATS("histogram_bucket_settings: [{match: {exact: a}, buckets: [1, 0]}]"),
+     "stats_config.histogram_bucket_settings[0].buckets[1]: must be above 0"},
+    {"bucket twice", STATS("histogram_bucket_settings: [{match: {exact: a}, buckets: [2, 1, 2]}]"),
+     "stats_config.histogram_bucket_settings[0].buckets: 2 stands there twice"},
+    {"flush interval", "{stats_flush_interval: 300s}",
+     "stats_flush_interval: must be at least 1ms and below 300s"},
+    {"two ways to flush", "{stats_flush_interval: 1s, stats_flush_on_admin: true}",
+     "Only one of stats_flush_interval or stats_flush_on_admin should be set!"},
     {"no file", DYNAMIC("cds_config: {path_config_source: {watched_directory: {path: /x}}}"),
      "dynamic_resources.cds_config.path_config_source.path: must not be empty"},
 };
@@ -154,11 +182,49 @@ static void test_static(void **state)
     assert_true(b->listeners[1].listener->is_static);
     assert_int_equal(b->clusters_n, 1);
     assert_true(b->clusters[0].cluster->is_static);
-    assert_int_equal(b->stats_flush_interval_ms, 60000);
+    assert_int_equal(b->stats.flush_interval_ms, 60000);
     assert_int_equal(b->ads.api, XDS_API_NONE);
     assert_int_equal(b->lds.kind, BOOTSTRAP_SOURCE_NONE);
     assert_int_equal(b->lds.conf.initial_fetch_timeout_ms, 15000);
     assert_true(b->bytes.n > b->listeners[0].bytes.n);
+    bootstrap_destroy(&b);
+}
+
+static void test_stats(void **state)
+{
+    static const char *const flags[] = {"team:a:b"};
+    (void)state;
+    struct error err;
+    struct bootstrap *b = load(
+        &(struct bootstrap_options){
+            .config_yaml = "{stats_config: {use_all_default_tags: false, stats_tags: ["
+                           "{tag_name: envoy.cluster_name}, {tag_name: ab, regex: 'a(b)'}, "
+                           "{tag_name: f, fixed_value: v}], stats_matcher: {inclusion_list: "
+                           "{patterns: [{prefix: b}, {safe_regex: {regex: a+}}]}}, "
+                           "histogram_bucket_settings: [{match: {suffix: x}, buckets: [2, "
+                           "0.5]}]}, stats_flush_on_admin: true, "
+                           "stats_server_version_override: 7}",
+            .stats_tags = flags,
+            .stats_tags_n = 1},
+        &err);
+    if (!b)
+        fail_msg("%s", err.text);
+    const struct conf_stats *c = &b->stats;
+    assert_int_equal(c->tags.n, 4);
+    assert_string_equal(c->tags.v[0].name, "team");
+    assert_string_equal(c->tags.v[0].value, "a:b");
+    assert_string_equal(c->tags.v[1].tokens, "cluster.$.**");
+    assert_string_equal(c->tags.v[2].pattern, "a(b)");
+    assert_string_equal(c->tags.v[3].value, "v");
+    assert_false(conf_stats_rejects(STR("aa"), &b->stats));
+    assert_true(conf_stats_rejects(STR("c"), &b->stats));
+    assert_true(conf_stats_buckets(c, STR("y.x"))->bounds[0] == 0.5);
+    assert_true(c->flush_on_admin && c->has_version && c->version == 7);
+    bootstrap_destroy(&b);
+    b = load_good("{node: {id: a}}");
+    assert_true(b->stats.tags.n > 40);
+    assert_false(conf_stats_rejects(STR("c"), &b->stats));
+    assert_int_equal(b->stats.flush_interval_ms, 5000);
     bootstrap_destroy(&b);
 }
 
@@ -360,11 +426,17 @@ static void test_unknown_fields_allowed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad),     cmocka_unit_test(test_static),
-        cmocka_unit_test(test_ads),     cmocka_unit_test(test_own_sources),
-        cmocka_unit_test(test_targets), cmocka_unit_test(test_node),
-        cmocka_unit_test(test_files),   cmocka_unit_test(test_bad_files),
-        cmocka_unit_test(test_merge),   cmocka_unit_test(test_unknown_fields_allowed),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_static),
+        cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_ads),
+        cmocka_unit_test(test_own_sources),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_node),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_unknown_fields_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,154 @@
+/* Sums of all threads' cells, on main. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/stat_private.h"
+
+static uint64_t sum_cell(stat_id id)
+{
+    uint64_t sum = 0;
+    for (struct stat_shard *s = stat_shards; s; s = s->next) {
+        struct stat_chunk *c = stat_chunk_of(s, id);
+        if (c)
+            sum += atomic_load_explicit(&c->cell[id % STAT_CHUNK], memory_order_relaxed);
+    }
+    return sum;
+}
+
+static bool is_touched(stat_id id)
+{
+    unsigned i = id % STAT_CHUNK;
+    for (struct stat_shard *s = stat_shards; s; s = s->next) {
+        struct stat_chunk *c = stat_chunk_of(s, id);
+        if (c && (atomic_load_explicit(&c->cell[i], memory_order_relaxed) ||
+                  atomic_load_explicit(&c->zero_used[i / 64], memory_order_relaxed) >> i % 64 & 1))
+            return true;
+    }
+    return false;
+}
+
+/* All threads' bins together; the count is theirs, so that quantiles fit. */
+static void merge(stat_id id, struct stat_hist *h)
+{
+    *h = (struct stat_hist){.sum = (double)sum_cell(id + 1)};
+    for (struct stat_shard *s = stat_shards; s; s = s->next) {
+        struct stat_chunk *c = stat_chunk_of(s, id);
+        for (unsigned b = 0; c && b < STAT_HIST_BLOCKS; b++) {
+            _Atomic uint64_t *bins = stat_block_of(&c->cell[id % STAT_CHUNK + 2 + b]);
+            for (unsigned i = 0; bins && i < STAT_HIST_BLOCK_BINS; i++) {
+                uint64_t n = atomic_load_explicit(&bins[i], memory_order_relaxed);
+                stat_hist_add(h, b, i, n);
+                h->count += n;
+            }
+        }
+    }
+}
+
+/* hist is the caller's to release. */
+static void fill_value(stat_id id, const struct stat_entry *e, struct stat_value *v,
+                       struct stat_hist *hist)
+{
+    *v = (struct stat_value){.name = e->name, .kind = e->kind, .text = e->text};
+    *hist = (struct stat_hist){0};
+    v->is_used = e->was_used || e->text || is_touched(id);
+    if (e->kind != STAT_HISTOGRAM) {
+        v->value = sum_cell(id);
+        return;
+    }
+    merge(id, hist);
+    v->value = hist->count;
+    v->hist = hist;
+    v->interval = e->interval && e->interval->last.count ? &e->interval->last : NULL;
+}
+
+static void end_interval(stat_id id, struct stat_entry *e)
+{
+    struct stat_hist now;
+    if (!is_touched(id) && !e->interval)
+        return;
+    if (!e->interval)
+        e->interval = MEM_NEW(struct stat_interval);
+    struct stat_interval *i = e->interval;
+    merge(id, &now);
+    stat_hist_fini(&i->last);
+    stat_hist_difference(&now, &i->before, &i->last);
+    stat_hist_fini(&i->before);
+    i->before = now;
+}
+
+void stat_end_interval(void)
+{
+    pthread_mutex_lock(&stat_mutex);
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&stat_by_name, &it))) {
+        stat_id id = (stat_id)(uintptr_t)h->value;
+        if (stat_entries[id]->kind == STAT_HISTOGRAM)
+            end_interval(id, stat_entries[id]);
+    }
+    pthread_mutex_unlock(&stat_mutex);
+}
+
+static int by_entry_name(const void *a, const void *b)
+{
+    const stat_id *x = a, *y = b;
+    return strcmp(stat_entries[*x]->name, stat_entries[*y]->name);
+}
+
+/* Ids of these kinds in the order of their names; the caller frees them. */
+static stat_id *choose(unsigned kinds, size_t *n_r)
+{
+    stat_id *ids = mem_alloc(sizeof(*ids) * (hash_count(&stat_by_name) + 1));
+    size_t n = 0, it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&stat_by_name, &it))) {
+        stat_id id = (stat_id)(uintptr_t)h->value;
+        if (!stat_entries[id]->is_rejected && kinds & STAT_SET(stat_entries[id]->kind))
+            ids[n++] = id;
+    }
+    qsort(ids, n, sizeof(*ids), by_entry_name);
+    *n_r = n;
+    return ids;
+}
+
+void stat_each(unsigned kinds, void (*fn)(const struct stat_value *v, void *arg), void *arg)
+{
+    size_t n;
+    pthread_mutex_lock(&stat_mutex);
+    stat_id *ids = choose(kinds, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct stat_value v;
+        struct stat_hist hist;
+        fill_value(ids[i], stat_entries[ids[i]], &v, &hist);
+        fn(&v, arg);
+        stat_hist_fini(&hist);
+    }
+    mem_free(ids);
+    pthread_mutex_unlock(&stat_mutex);
+}
+
+uint64_t stat_read(const char *name)
+{
+    pthread_mutex_lock(&stat_mutex);
+    stat_id id = (stat_id)(uintptr_t)hash_find(&stat_by_name, str_of(name));
+    uint64_t v = id ? sum_cell(id) : 0;
+    pthread_mutex_unlock(&stat_mutex);
+    return v;
+}
+
+void stat_reset_counters(void)
+{
+    pthread_mutex_lock(&stat_mutex);
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&stat_by_name, &it))) {
+        stat_id id = (stat_id)(uintptr_t)h->value;
+        struct stat_entry *e = stat_entries[id];
+        if (e->kind == STAT_COUNTER || e->kind == STAT_HISTOGRAM) {
+            e->was_used = e->was_used || is_touched(id);
+            stat_zero(id, e->kind);
+        }
+        stat_drop_interval(e);
+    }
+    pthread_mutex_unlock(&stat_mutex);
+}
