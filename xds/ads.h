@@ -61,6 +61,10 @@ struct xds_update {
     size_t resources_n;
     const char *const *removed; /* delta */
     size_t removed_n;
+    /* Heartbeats: the receiver keeps what it has of this name, if it has this version, for another
+     * ttl_ms (0: from now on without end). No value. */
+    const struct xds_resource *heartbeats;
+    size_t heartbeats_n;
     uint64_t ticket; /* for ads_answer; 0: nobody waits for one */
     unsigned source; /* ads_options.source */
 };

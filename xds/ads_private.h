@@ -148,8 +148,8 @@ struct ads_lister {
     struct ads *ads;
     struct ads_type *type;
     struct hash seen;
-    struct xds_resource *resources; /* in the arena, room for all */
-    size_t n;
+    struct xds_resource *resources, *heartbeats; /* in the arena, room for all */
+    size_t n, heartbeats_n;
     uint64_t hash;
 };
 int ads_lister_init(struct ads_lister *l, struct ads *a, struct ads_type *t, size_t max,
@@ -157,6 +157,9 @@ int ads_lister_init(struct ads_lister *l, struct ads *a, struct ads_type *t, siz
 int ads_lister_note_name(struct ads_lister *l, struct str name, struct error *err);
 int ads_lister_add(struct ads_lister *l, const char *name, const char *version, struct str value,
                    struct error *err);
+/* A wrapped one, with its time to live. Without a resource inside it is a heartbeat. */
+int ads_lister_add_wrapped(struct ads_lister *l, const Envoy__Service__Discovery__V3__Resource *r,
+                           const char *name, const char *version, struct error *err);
 void ads_lister_finish(struct ads_lister *l, struct ads_response *r);
 
 #endif

@@ -21,6 +21,23 @@ static const char *pick(struct decode *d, const char *flag, const char *value)
     return decode_text(d, flag && *flag ? flag : value);
 }
 
+/* What servers may rely on, after what the bootstrap says. The last two are one: the protocol's
+ * description and its list of features differ. */
+static void add_features(struct decode *d, Envoy__Config__Core__V3__Node *node)
+{
+    static const char *const ours[] = {
+        "xds.config.supports-resource-ttl",
+        "xds.config.resource-in-sotw",
+        "xds.config.supports-resource-in-sotw",
+    };
+    char **all = DECODE_ARRAY(d, char *, node->n_client_features + ARRAY_LEN(ours));
+    for (size_t i = 0; i < node->n_client_features; i++)
+        all[i] = node->client_features[i];
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        all[node->n_client_features++] = (char *)ours[i];
+    node->client_features = all;
+}
+
 static void set_node(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
                      const struct bootstrap_options *o)
 {
@@ -38,6 +55,7 @@ static void set_node(struct bootstrap *b, struct decode *d, const bootstrap_msg 
     if (node.locality || *b->zone)
         node.locality = &locality;
     node.user_agent_name = (char *)"remora";
+    add_features(d, &node);
     b->node_metadata = node.metadata ? bootstrap_pack(b, &node.metadata->base) : STR("");
     b->node = bootstrap_pack(b, &node.base);
 }

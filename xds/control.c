@@ -208,6 +208,11 @@ static void remove_unlisted(struct control *c, enum xds_type t, unsigned source)
     }
 }
 
+void control_remove(struct control *c, struct entry *e)
+{
+    types[e->type].remove(c, e);
+}
+
 static void on_update(void *arg, const struct xds_update *u)
 {
     struct control *c = arg;
@@ -223,6 +228,7 @@ static void on_update(void *arg, const struct xds_update *u)
         if (e && !e->is_static)
             types[u->type].remove(c, e);
     }
+    ttl_note(c, u);
     if (u->is_complete)
         remove_unlisted(c, u->type, u->source);
     if (u->type == XDS_CDS)

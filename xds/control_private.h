@@ -20,12 +20,13 @@ struct entry {
     struct str failed_bytes;
     char *error;
     uint64_t updated_ns, failed_ns;
-    bool is_listed;          /* mark while a complete update is worked off */
-    bool is_timed_out;       /* warming: waited long enough for what is missing */
-    bool has_predecessor;    /* warming listener: another version serves */
-    bool has_vhds_answer;    /* warming routes: their virtual hosts are known, or need not be */
-    bool has_changed_hosts;  /* routes, while an update of virtual hosts is worked off */
-    struct loop_timer timer; /* initial_fetch_timeout of a warming entry */
+    bool is_listed;              /* mark while a complete update is worked off */
+    bool is_timed_out;           /* warming: waited long enough for what is missing */
+    bool has_predecessor;        /* warming listener: another version serves */
+    bool has_vhds_answer;        /* warming routes: their virtual hosts are known, or need not be */
+    bool has_changed_hosts;      /* routes, while an update of virtual hosts is worked off */
+    struct loop_timer timer;     /* initial_fetch_timeout of a warming entry */
+    struct loop_timer ttl_timer; /* off: it has no end */
     struct control *control;
     unsigned source; /* that brought it; 0: static */
     char *wire_name; /* of a secret, whose name here is the key of its references; else NULL */
@@ -141,6 +142,11 @@ void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
 void eds_remove(struct control *c, struct entry *e);
 void eds_fini(struct control *c);
 
+/* ---- control_ttl.c ---- */
+void ttl_init(struct entry *e);
+/* How long what the update brought, or prolongs, may stay. Before what is not listed is removed. */
+void ttl_note(struct control *c, const struct xds_update *u);
+
 /* ---- control_rds.c ---- */
 void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void rds_remove(struct control *c, struct entry *e);
@@ -151,7 +157,8 @@ void rds_publish(struct control *c, struct entry *e);
 /* ---- control_vhds.c ---- */
 void vhds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void vhds_remove(struct control *c, struct entry *e);
-/* At the end of an update: the route configurations whose hosts have changed are made anew. */
+/* At the end of an update (b NULL: hosts were removed without one): the route configurations whose
+ * hosts have changed are made anew. */
 void vhds_finish(struct control *c, struct batch *b);
 /* Forgets the hosts of sources that are closed. */
 void vhds_sweep(struct control *c);
@@ -210,6 +217,8 @@ bool control_is_unchanged(struct control *c, const struct batch *b, struct entry
 /* Notes a refusal in store, batch and log. */
 void control_refuse(struct control *c, struct batch *b, struct entry *e,
                     const struct xds_resource *r, const struct error *err);
+/* As if its server had removed it. */
+void control_remove(struct control *c, struct entry *e);
 /* Starts the rollout of a plugin; its outcome goes into the batch. */
 void control_push_plugin(struct control *c, struct batch *b, const char *resource,
                          struct conf_plugin *plugin);

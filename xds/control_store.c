@@ -52,6 +52,7 @@ struct entry *store_get(struct control *c, enum xds_type t, const char *name)
     e->failed_version = mem_strdup("");
     e->error = mem_strdup("");
     loop_timer_init(&e->timer, c->loop, on_timer);
+    ttl_init(e);
     hash_set(&c->store[t], str_of(name), e);
     return e;
 }
@@ -59,6 +60,7 @@ struct entry *store_get(struct control *c, enum xds_type t, const char *name)
 static void free_entry(struct entry *e)
 {
     loop_timer_stop(&e->timer);
+    loop_timer_stop(&e->ttl_timer);
     conf_object_unref(e->active);
     conf_object_unref(e->warming);
     drop_bytes(&e->active_bytes);

@@ -259,7 +259,8 @@ void vhds_finish(struct control *c, struct batch *b)
     struct hash_entry *h;
     while ((h = hash_next(&c->store[XDS_RDS], &it))) {
         struct entry *e = h->value;
-        note_answer(c, e, b->source);
+        if (b)
+            note_answer(c, e, b->source);
         if (e->has_changed_hosts)
             renew(c, b, e);
         e->has_changed_hosts = false;
@@ -270,7 +271,8 @@ void vhds_finish(struct control *c, struct batch *b)
         if (e->warming)
             store_activate(e);
     }
-    sources_set_answered(c->sources, b->source);
+    if (b)
+        sources_set_answered(c->sources, b->source);
     control_check_later(c);
 }
 

@@ -26,15 +26,12 @@ static int add(struct ads_lister *l, const Envoy__Service__Discovery__V3__Resour
                struct error *err)
 {
     const Google__Protobuf__Any *any = r->resource;
-    if (!any) /* prolongs a TTL that we do not offer */
-        return ads_lister_note_name(l, str_of(r->name), err);
-    if (strcmp(any->type_url, xds_type_url(l->type->type)))
+    if (any && strcmp(any->type_url, xds_type_url(l->type->type)))
         return error_set(err, ERR_INVALID,
                          "%.200s: decode: type_url '%.200s' in a response of type "
                          "'%s'",
                          r->name, any->type_url, xds_type_url(l->type->type));
-    struct str value = {(const char *)any->value.data, any->value.len};
-    return ads_lister_add(l, r->name, r->version, value, err);
+    return ads_lister_add_wrapped(l, r, r->name, r->version, err);
 }
 
 static int list(struct ads *a, struct ads_type *t, struct ads_response *r, struct error *err)

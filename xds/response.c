@@ -1,6 +1,7 @@
 /* Incoming responses, up to the receiver: the checks that both protocols share. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "proto/value.h"
 #include "xds/ads_private.h"
 #include "xds/peek.h"
 
@@ -22,7 +23,9 @@ int ads_lister_init(struct ads_lister *l, struct ads *a, struct ads_type *t, siz
 {
     *l = (struct ads_lister){.ads = a, .type = t};
     l->resources = pb_arena_alloc(&a->arena, (max + 1) * sizeof(*l->resources));
-    return l->resources ? 0 : error_set(err, ERR_LIMIT, "decode: too many resources");
+    l->heartbeats = pb_arena_alloc(&a->arena, (max + 1) * sizeof(*l->heartbeats));
+    return l->resources && l->heartbeats ? 0
+                                         : error_set(err, ERR_LIMIT, "decode: too many resources");
 }
 
 int ads_lister_note_name(struct ads_lister *l, struct str name, struct error *err)
@@ -51,11 +54,38 @@ int ads_lister_add(struct ads_lister *l, const char *name, const char *version, 
     return 0;
 }
 
+int ads_lister_add_wrapped(struct ads_lister *l, const Envoy__Service__Discovery__V3__Resource *r,
+                           const char *name, const char *version, struct error *err)
+{
+    uint64_t ms;
+    size_t before = l->n;
+    int rc = pb_duration_ms(r->ttl, 0, &ms, err);
+    if (rc)
+        return error_prefix(err, "%.200s: decode: ttl: ", name);
+    if (r->ttl && !ms)
+        ms = 1; /* over at once; 0 is for ever */
+    uint32_t ttl_ms = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+    if (r->resource)
+        rc = ads_lister_add(
+            l, name, version,
+            (struct str){(const char *)r->resource->value.data, r->resource->value.len}, err);
+    else
+        rc = ads_lister_note_name(l, str_of(name), err);
+    if (l->n > before)
+        l->resources[before].ttl_ms = ttl_ms;
+    if (!rc && !r->resource)
+        l->heartbeats[l->heartbeats_n++] =
+            (struct xds_resource){.name = name, .version = version, .ttl_ms = ttl_ms};
+    return rc;
+}
+
 void ads_lister_finish(struct ads_lister *l, struct ads_response *r)
 {
     r->hash = l->hash;
     r->update.resources = l->resources;
     r->update.resources_n = l->n;
+    r->update.heartbeats = l->heartbeats;
+    r->update.heartbeats_n = l->heartbeats_n;
     hash_fini(&l->seen);
 }
 

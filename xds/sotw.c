@@ -41,20 +41,24 @@ static int check_url(struct ads_type *t, const Google__Protobuf__Any *any, size_
 }
 
 /* Every one of our types has its name in field 1. */
+static int get_name(struct ads_lister *l, const Google__Protobuf__Any *any, size_t i,
+                    const char **name_r, struct error *err)
+{
+    struct str name;
+    if (!peek_string(any_value(any), 1, &name))
+        return error_set(err, ERR_INVALID, "resources[%zu]: decode: malformed message", i);
+    *name_r = pb_arena_strndup(&l->ads->arena, name.p, name.n);
+    return *name_r ? 0 : error_set(err, ERR_LIMIT, "resources[%zu]: decode: response too large", i);
+}
+
 static int add_plain(struct ads_lister *l, const Google__Protobuf__Any *any, const char *version,
                      size_t i, struct error *err)
 {
-    struct str name;
+    const char *name;
     int rc = check_url(l->type, any, i, err);
-    if (rc)
-        return rc;
-    if (!peek_string(any_value(any), 1, &name))
-        return error_set(err, ERR_INVALID, "resources[%zu]: decode: malformed message", i);
-    char *copy = pb_arena_strndup(&l->ads->arena, name.p, name.n);
-    if (!copy)
-        return error_set(err, ERR_LIMIT, "resources[%zu]: decode: response too large", i);
-    rc = ads_lister_add(l, copy, version, any_value(any), err);
-    return rc;
+    if (!rc)
+        rc = get_name(l, any, i, &name, err);
+    return rc ? rc : ads_lister_add(l, name, version, any_value(any), err);
 }
 
 static int add_wrapped(struct ads_lister *l, const Google__Protobuf__Any *any, const char *version,
@@ -65,12 +69,12 @@ static int add_wrapped(struct ads_lister *l, const Google__Protobuf__Any *any, c
                          &msg, err))
         return error_prefix(err, "resources[%zu]: decode: ", i);
     const Envoy__Service__Discovery__V3__Resource *r = (const void *)msg;
-    if (!r->resource)
-        return 0; /* prolongs a TTL that we do not offer */
-    if (!r->name[0])
-        return add_plain(l, r->resource, version, i, err);
-    int rc = check_url(l->type, r->resource, i, err);
-    return rc ? rc : ads_lister_add(l, r->name, version, any_value(r->resource), err);
+    if (r->resource && check_url(l->type, r->resource, i, err))
+        return -(int)err->code;
+    const char *name = r->name;
+    if (!*name && r->resource && get_name(l, r->resource, i, &name, err))
+        return -(int)err->code;
+    return ads_lister_add_wrapped(l, r, name, version, err);
 }
 
 static int list(struct ads *a, struct ads_type *t, struct ads_response *r, struct error *err)
@@ -84,7 +88,9 @@ static int list(struct ads *a, struct ads_type *t, struct ads_response *r, struc
                                                  : add_wrapped(&l, any, r->version, i, err);
     }
     ads_lister_finish(&l, r);
-    r->update.is_complete = t->type == XDS_LDS || t->type == XDS_CDS || t->type == XDS_SRDS;
+    /* Heartbeats alone say nothing of what there is. */
+    r->update.is_complete = (t->type == XDS_LDS || t->type == XDS_CDS || t->type == XDS_SRDS) &&
+                            (!l.heartbeats_n || m->n_resources > l.heartbeats_n);
     return rc;
 }
 

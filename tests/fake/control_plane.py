@@ -29,6 +29,12 @@ OWN_METHODS = {"Stream" + n for n in (
         "ExtensionConfigs", "VirtualHosts")}
 
 
+def set_ttl(resource, seconds):
+    if seconds is not None:
+        resource.ttl.seconds = int(seconds)
+        resource.ttl.nanos = round(seconds % 1 * 1e9)
+
+
 class Watch:
     """One type on one stream."""
 
@@ -141,7 +147,8 @@ class SotwStream(Stream):
         elif request.HasField("error_detail") and self.server.resend_refused:
             self.resend(url)
 
-    def push(self, url, resources=None, version=None, inner_url=None, wrap=False):
+    def push(self, url, resources=None, version=None, inner_url=None, wrap=False, ttl=None,
+             heartbeat=False):
         watch = self.watches.get(url)
         if resources is None:
             resources = [r for r in self.server.of_type(url).values() if watch.wants(r.name)]
@@ -150,10 +157,12 @@ class SotwStream(Stream):
                                      nonce=self.nonce())
         for r in resources:
             packed = response.resources.add()
-            if wrap:
+            if wrap or ttl or heartbeat:
                 outer = self.messages.new(DISCOVERY + "Resource")
                 outer.name, outer.version = r.name, r.version
-                outer.resource.type_url, outer.resource.value = inner_url or url, r.value
+                set_ttl(outer, ttl)
+                if not heartbeat:
+                    outer.resource.type_url, outer.resource.value = inner_url or url, r.value
                 packed.type_url = "type.googleapis.com/" + DISCOVERY + "Resource"
                 packed.value = outer.SerializeToString()
             else:
@@ -220,7 +229,8 @@ class DeltaStream(Stream):
         if send or removed or (is_first and self.server.knows(url)):
             self.push(url, send, removed=removed)
 
-    def push(self, url, resources=None, version=None, inner_url=None, removed=(), wrap=False):
+    def push(self, url, resources=None, version=None, inner_url=None, removed=(), wrap=False,
+             ttl=None, heartbeat=False):
         watch = self.watches.get(url)
         if resources is None:
             self.push_changes(url)
@@ -232,7 +242,9 @@ class DeltaStream(Stream):
         for r in resources:
             item = response.resources.add()
             item.name, item.version = r.name, self.version_of(r)
-            item.resource.type_url, item.resource.value = inner_url or url, r.value
+            set_ttl(item, ttl)
+            if not heartbeat:
+                item.resource.type_url, item.resource.value = inner_url or url, r.value
             if watch:
                 watch.known[r.name] = r.version
         for name in removed:
@@ -375,7 +387,7 @@ class Server(grpc.GenericRpcHandler):
 
     def raw(self, type, documents=(), inner_url=None, removed=(), **options):
         """Sends a response as told, whatever it is: `type` a short name or any URL; documents may
-        repeat or miss what the client has."""
+        repeat or miss what the client has, have a ttl in seconds, or be heartbeats."""
         url = URLS.get(type, type)
         with self.lock:
             if removed:

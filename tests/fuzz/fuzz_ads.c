@@ -93,6 +93,9 @@ static void on_update(void *arg, const struct xds_update *u)
         if (!is_refusing)
             ads_set_held(ads, u->type, r->name, r->version);
     }
+    for (size_t i = 0; i < u->heartbeats_n; i++)
+        check(u->heartbeats[i].name[0] && !u->heartbeats[i].value.n &&
+              !hash_set(&seen, str_of(u->heartbeats[i].name), &seen));
     hash_fini(&seen);
     ads_answer(ads, u->ticket, is_refusing ? "x: validate: no" : NULL);
     ads_answer(ads, u->ticket, NULL);

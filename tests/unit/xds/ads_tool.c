@@ -39,9 +39,15 @@ static void print_update(const struct xds_update *u)
 {
     printf("update %s %llu %s %s", names[u->type], (unsigned long long)u->ticket,
            u->is_complete ? "complete" : "partial", u->version[0] ? u->version : "-");
-    for (size_t i = 0; i < u->resources_n; i++)
+    for (size_t i = 0; i < u->resources_n; i++) {
         printf(" +%s@%s#%zu", u->resources[i].name, u->resources[i].version,
                u->resources[i].value.n);
+        if (u->resources[i].ttl_ms)
+            printf("~%u", u->resources[i].ttl_ms);
+    }
+    for (size_t i = 0; i < u->heartbeats_n; i++)
+        printf(" *%s@%s~%u", u->heartbeats[i].name, u->heartbeats[i].version,
+               u->heartbeats[i].ttl_ms);
     for (size_t i = 0; i < u->removed_n; i++)
         printf(" -%s", u->removed[i]);
     printf("\n");

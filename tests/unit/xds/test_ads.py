@@ -65,8 +65,8 @@ class Client:
         assert line.startswith(start), f"expected '{start}', got '{line}'"
         return line
 
-    def expect_update(self, kind, *items, what=None):
-        """Returns the ticket."""
+    def expect_update(self, kind, *items, what=None, full=False):
+        """Returns the ticket, or all words."""
         while True:
             line = self.lines.get(timeout=WAIT)
             if not line.startswith(("connected", "lost")):
@@ -76,7 +76,7 @@ class Client:
         assert what in (None, words[3]), line
         got = sorted(w.split("@")[0] for w in words[5:])
         assert got == sorted(items), f"{got} instead of {sorted(items)}"
-        return words[2]
+        return words if full else words[2]
 
     def expect_lost(self, start):
         while True:
@@ -320,6 +320,34 @@ def node_on_first_message_only(c):
         c.request(kind, node="test-node" if c.is_delta else None)
     c.server.drop()
     c.request("cds", node="test-node")
+
+
+@case()
+def times_to_live(c):
+    """Versions of heartbeats are the resource's, or (state of the world) the response's."""
+    c.have(cluster("a"), cluster("b"))
+    c.client.tell("want_all CDS")
+    c.subscription("cds", [], first=True)
+    c.client.expect_update("CDS", "+a", "+b")
+    c.ack("cds")
+    c.server.raw("cds", [cluster("a")], ttl=1.5)
+    words = c.client.expect_update("CDS", "+a", what="partial" if c.is_delta else "complete",
+                                   full=True)
+    assert [w for w in words if w.startswith("+a@") and w.endswith("~1500")], words
+    c.ack("cds")
+    c.server.raw("cds", [cluster("a")], ttl=2, heartbeat=True)
+    words = c.client.expect_update("CDS", "*a", what="partial", full=True)
+    version = [w for w in words if w.startswith("*a@")][0][3:].split("~")
+    assert version[1] == "2000" and (c.is_delta or version[0] == "v1"), words
+    c.ack("cds")
+    c.server.raw("cds", [cluster("a")], heartbeat=True)
+    words = c.client.expect_update("CDS", "*a", what="partial", full=True)
+    assert words[-1].endswith("~0"), words
+    c.ack("cds")
+    c.server.raw("cds", [cluster("a")], ttl=-1)
+    c.nack("cds", "a: decode: ttl: negative duration")
+    c.server.raw("cds", [cluster("a"), cluster("a")], heartbeat=True)
+    c.nack("cds", "a: validate: duplicate name in one response")
 
 
 @case()
