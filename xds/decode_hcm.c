@@ -168,14 +168,10 @@ static int set_upgrades(struct decode *d, const hcm_msg *m, struct conf_hcm *h, 
 {
     h->upgrades = DECODE_ARRAY(d, struct conf_upgrade, m->n_upgrade_configs);
     h->upgrades_n = m->n_upgrade_configs;
-    for (size_t i = 0; i < h->upgrades_n; i++) {
-        h->upgrades[i].type = decode_str(d, m->upgrade_configs[i]->upgrade_type);
-        h->upgrades[i].is_enabled = pb_bool(m->upgrade_configs[i]->enabled, true);
-        for (size_t k = 0; k < i; k++)
-            if (str_eq_nocase(h->upgrades[i].type, h->upgrades[k].type))
-                return error_set(err, ERR_INVALID, "upgrade_configs[%zu]: %s stands twice", i,
-                                 m->upgrade_configs[i]->upgrade_type);
-    }
+    for (size_t i = 0; i < h->upgrades_n; i++)
+        if (decode_upgrade(d, m->upgrade_configs[i]->upgrade_type, m->upgrade_configs[i]->enabled,
+                           h->upgrades, i, err))
+            return -ERR_INVALID;
     return 0;
 }
 

@@ -67,18 +67,32 @@ static int set_host_rewrite(struct decode *d, const action_msg *m, struct conf_r
     }
 }
 
+int decode_upgrade(struct decode *d, const char *type, const Google__Protobuf__BoolValue *enabled,
+                   struct conf_upgrade *all, size_t i, struct error *err)
+{
+    all[i].type = decode_str(d, type);
+    all[i].is_enabled = pb_bool(enabled, true);
+    for (size_t k = 0; k < i; k++)
+        if (str_eq_nocase(all[i].type, all[k].type))
+            return error_set(err, ERR_INVALID, "upgrade_configs[%zu]: %s stands twice", i, type);
+    return 0;
+}
+
 static int set_upgrades(struct decode *d, const action_msg *m, struct conf_route *r,
                         struct error *err)
 {
     r->upgrades = DECODE_ARRAY(d, struct conf_upgrade, m->n_upgrade_configs);
     r->upgrades_n = m->n_upgrade_configs;
     for (size_t i = 0; i < r->upgrades_n; i++) {
-        r->upgrades[i].type = decode_str(d, m->upgrade_configs[i]->upgrade_type);
-        r->upgrades[i].is_enabled = pb_bool(m->upgrade_configs[i]->enabled, true);
-        for (size_t k = 0; k < i; k++)
-            if (str_eq_nocase(r->upgrades[i].type, r->upgrades[k].type))
-                return error_set(err, ERR_INVALID, "upgrade_configs[%zu]: %s stands twice", i,
-                                 m->upgrade_configs[i]->upgrade_type);
+        const Envoy__Config__Route__V3__RouteAction__UpgradeConfig *u = m->upgrade_configs[i];
+        if (decode_upgrade(d, u->upgrade_type, u->enabled, r->upgrades, i, err))
+            return -ERR_INVALID;
+        r->upgrades[i].ends_here = u->connect_config != NULL;
+        if (u->connect_config && !str_is(r->upgrades[i].type, "CONNECT"))
+            return error_set(err, ERR_INVALID,
+                             "upgrade_configs[%zu].connect_config: Non-CONNECT upgrade type %s has "
+                             "ConnectConfig",
+                             i, u->upgrade_type);
     }
     return 0;
 }

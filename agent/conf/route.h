@@ -145,6 +145,7 @@ enum conf_host_rewrite_kind {
 struct conf_upgrade {
     struct str type; /* as Upgrade says it; "CONNECT" */
     bool is_enabled;
+    bool ends_here; /* connect_config: the upstream sees what CONNECT brings, not the request */
 };
 
 /* Of a RouteAction; 0 ms is none. */

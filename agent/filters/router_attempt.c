@@ -1,5 +1,6 @@
 /* One attempt at an upstream after another, until a response goes down or nothing is left. */
 #include "filters/router_private.h"
+#include "http/upgrade.h"
 #include "net/conn_tls.h"
 
 enum { TRIED_MAX = 16 };
@@ -421,6 +422,14 @@ static void set_attempt_headers(struct router_stream *r)
     r->is_after_try_timeout = false;
 }
 
+static bool ends_here(const struct router_stream *r)
+{
+    const struct conf_route *route = r->choice.route;
+    const struct conf_upgrade *u =
+        r->s->upgrade.n ? upgrade_find(route->upgrades, route->upgrades_n, r->s->upgrade) : NULL;
+    return u && u->ends_here;
+}
+
 void router_start(struct router_stream *r, struct upstream_cluster *c, struct upstream_host *host)
 {
     struct stream *s = r->s;
@@ -451,6 +460,7 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
     r->up.server_name = r->server_name;
     r->up.alpn = s->alpn;
     r->up.upgrade = s->upgrade;
+    r->up.is_raw = ends_here(r);
     r->up.down = s->info.down;
     r->up.is_from_http2 = s->info.http_minor == 20;
     r->has_up = true;

@@ -22,7 +22,7 @@ struct str upgrade_wanted(const struct headers *h)
     return type.n && has_token(h, HDR_CONNECTION, STR("upgrade")) ? type : STR_NULL;
 }
 
-static const struct conf_upgrade *find(const struct conf_upgrade *v, size_t n, struct str type)
+const struct conf_upgrade *upgrade_find(const struct conf_upgrade *v, size_t n, struct str type)
 {
     for (size_t i = 0; i < n; i++)
         if (str_eq_nocase(v[i].type, type))
@@ -37,9 +37,9 @@ bool upgrade_is_allowed(struct stream *s, struct str type)
     struct route_choice choice;
     const struct conf_upgrade *u = NULL;
     if (!route_resolve(s, &s->req, &rc, &choice) && choice.route)
-        u = find(choice.route->upgrades, choice.route->upgrades_n, type);
+        u = upgrade_find(choice.route->upgrades, choice.route->upgrades_n, type);
     if (!u)
-        u = find(conf->upgrades, conf->upgrades_n, type);
+        u = upgrade_find(conf->upgrades, conf->upgrades_n, type);
     return u && u->is_enabled;
 }
 

@@ -9,6 +9,8 @@
 
 /* What the request asks for: an upgrade's type, "CONNECT", or STR_NULL. A view of h. */
 struct str upgrade_wanted(const struct headers *h);
+/* Of that type, in any case of letters; NULL: none. */
+const struct conf_upgrade *upgrade_find(const struct conf_upgrade *v, size_t n, struct str type);
 /* Whether the route, or else the connection manager, lets this request have it. */
 bool upgrade_is_allowed(struct stream *s, struct str type);
 /* Puts the fields of the hop back that an upgrade needs. */

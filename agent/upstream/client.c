@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "upstream/client_private.h"
 
-enum { HEAD_MAX = 80 * 1024, IN_MORE = 16 * 1024 };
+enum { HEAD_MAX = 80 * 1024, IN_MORE = 16 * 1024, LINGER_MS = 5000 };
 
 static struct client *of(struct conn *conn)
 {
@@ -24,6 +24,18 @@ void client_close(struct client *c)
     loop_timer_stop(&c->timer);
     list_del(&c->node); /* serves nobody any more */
     conn_close(&c->conn);
+}
+
+void client_end(struct client *c)
+{
+    if (!c->conn.out.len) {
+        client_close(c);
+        return;
+    }
+    c->must_close = true;
+    list_del(&c->node);
+    loop_timer_start(&c->timer, LINGER_MS);
+    conn_close_after_flush(&c->conn);
 }
 
 void client_drain(struct client *c)
@@ -167,7 +179,7 @@ uint32_t client_streams_max(const struct pool *p)
 {
     const struct conf_cluster *conf = cluster_conf(p->host->cluster);
     uint32_t max = conf->http2.max_concurrent_streams;
-    if (p->kind == POOL_HTTP1)
+    if (p->kind == POOL_HTTP1 || p->kind == POOL_TCP)
         return 1;
     if (p->streams_max && p->streams_max < max)
         max = p->streams_max;
@@ -180,6 +192,7 @@ static const struct transport_options transports[] = {
     [POOL_HTTP1] = {.alpn = {"\x08http/1.1", 9}},
     [POOL_HTTP2] = {.alpn = {"\x02h2", 3}},
     [POOL_ALPN] = {.alpn = {"\x02h2\x08http/1.1", 12}},
+    [POOL_TCP] = {.alpn = {NULL, 0}},
 };
 
 static void init_conn(struct client *c)
@@ -222,7 +235,9 @@ void client_open(struct pool *p, unsigned priority)
     p->connecting_n += c->connecting_n;
     h->stats.cx_total++;
     h->stats.cx_active++;
-    if (p->kind != POOL_ALPN)
+    if (p->kind == POOL_TCP)
+        c->codec = &tcp_client_codec;
+    else if (p->kind != POOL_ALPN)
         set_codec(c, p->kind == POOL_HTTP2);
 }
 

@@ -2,7 +2,7 @@
  * one connection, its codec puts requests on it. [worker]
  *
  *   pool --> client --> codec (h1_client.c, h2_client.c) --> struct conn
- *    | pending            | requests
+ *    | pending            | requests      (tcp_client.c: what CONNECT brought)
  */
 #ifndef UPSTREAM_CLIENT_PRIVATE_H
 #define UPSTREAM_CLIENT_PRIVATE_H
@@ -67,7 +67,7 @@ struct client_codec {
     void (*read_disable)(struct upstream_request *r, bool disable);
 };
 
-extern const struct client_codec h1_client_codec, h2_client_codec;
+extern const struct client_codec h1_client_codec, h2_client_codec, tcp_client_codec;
 
 struct client {
     struct conn conn;
@@ -98,6 +98,8 @@ static inline bool client_has_room(const struct client *c)
 /* Opens a connection; it joins p's busy list. */
 void client_open(struct pool *p, unsigned priority);
 void client_close(struct client *c);
+/* Serves nobody any more; what it has to send still goes out, for a while. */
+void client_end(struct client *c);
 /* Requests at a time that a connection of p is expected to take. */
 uint32_t client_streams_max(const struct pool *p);
 /* No further requests; closes when those that are on it are over. */

@@ -53,6 +53,8 @@ static struct pool *get_pool(struct upstream_host *h, enum pool_kind kind,
 
 static enum pool_kind choose_pool(const struct upstream_request *r)
 {
+    if (r->is_raw)
+        return POOL_TCP;
     switch (cluster_conf(r->cluster)->http) {
     case CONF_UPSTREAM_HTTP2:
         return POOL_HTTP2;

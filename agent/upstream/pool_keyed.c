@@ -22,7 +22,7 @@ static bool is_own(const struct upstream_host *h, const struct downstream_info *
 static struct str alpn_of(const struct upstream_host *h, enum pool_kind kind,
                           const struct upstream_request *r)
 {
-    if (!r->alpn || cluster_conf(h->cluster)->keeps_alpn || !upstream_host_is_tls(h))
+    if (!r->alpn || r->is_raw || cluster_conf(h->cluster)->keeps_alpn || !upstream_host_is_tls(h))
         return STR_NULL;
     return kind == POOL_HTTP1 ? r->alpn->http1 : r->alpn->http2;
 }

@@ -63,6 +63,8 @@ static void finish_active(struct upstream_request *r)
     r->read_disabled = false;
     if (is_usable)
         pool_put(c);
+    else if (is_whole)
+        client_end(c);
     else
         client_close(c);
 }

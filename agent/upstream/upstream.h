@@ -109,6 +109,9 @@ struct upstream_request {
      * upstream speaks: `upgrade` and `connection: upgrade` in the request, 101 with them in a
      * response that grants it (CONNECT: any 2xx). Bodies are raw bytes from there. */
     struct str upgrade;
+    /* Set before the start, of a CONNECT request: it ends here. The host sees its bytes only, and
+     * the answer is a 200 of our own. */
+    bool is_raw;
     /* Set before the start, NULL otherwise: whose request it is, where upstreams may have to be
      * told. Lives until on_reset or the end. */
     const struct downstream_info *down;

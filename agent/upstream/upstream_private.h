@@ -108,7 +108,7 @@ void cluster_stats_fini(struct cluster_stats *s);
 struct pool; /* client_private.h */
 
 /* What the connections of a pool speak. */
-enum pool_kind { POOL_HTTP1, POOL_HTTP2, POOL_ALPN, POOL_KINDS };
+enum pool_kind { POOL_HTTP1, POOL_HTTP2, POOL_ALPN, POOL_TCP, POOL_KINDS };
 
 /* ---- breaker.c ---- */
 enum breaker_kind {
