@@ -54,7 +54,7 @@ static void set_node(struct bootstrap *b, struct decode *d, const bootstrap_msg 
     b->sub_zone = decode_text(d, locality.sub_zone);
     if (node.locality || *b->zone)
         node.locality = &locality;
-    node.user_agent_name = (char *)"remora";
+    bootstrap_set_agent(d, &node);
     add_features(d, &node);
     b->node_metadata = node.metadata ? bootstrap_pack(b, &node.metadata->base) : STR("");
     b->node = bootstrap_pack(b, &node.base);

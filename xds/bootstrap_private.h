@@ -20,6 +20,9 @@ int bootstrap_set_overload(struct bootstrap *b, struct decode *d, const bootstra
 /* ---- bootstrap_stats.c ---- */
 int bootstrap_set_stats(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
                         const struct bootstrap_options *o, struct error *err);
+/* ---- bootstrap_agent.c ---- */
+/* Sets the user agent and its build in the node. */
+void bootstrap_set_agent(struct decode *d, Envoy__Config__Core__V3__Node *node);
 
 /* Memory that reading may take. */
 enum { BOOTSTRAP_BUDGET = 512 * 1024 * 1024 };

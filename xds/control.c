@@ -434,52 +434,6 @@ void control_destroy(struct control **control)
     *control = NULL;
 }
 
-void control_each(struct control *c, enum xds_type t,
-                  void (*fn)(const struct control_row *row, void *arg), void *arg)
-{
-    size_t it = 0;
-    struct hash_entry *h;
-    while ((h = hash_next(&c->store[t], &it))) {
-        const struct entry *e = h->value;
-        struct control_row row = {.type = t,
-                                  .name = e->wire_name ? e->wire_name : e->name,
-                                  .version = e->version,
-                                  .is_static = e->is_static,
-                                  .failed = e->failed_bytes,
-                                  .error = e->error,
-                                  .failed_version = e->failed_version,
-                                  .updated_ns = e->updated_ns,
-                                  .failed_ns = e->failed_ns,
-                                  .waiting_for = ""};
-        if (e->active) {
-            struct sbuf merged = {0};
-            row.status = CONTROL_ACTIVE;
-            row.version = e->active_version;
-            row.value = e->active_bytes;
-            if (t == XDS_RDS && ((struct conf_route_config *)e->active)->has_vhds) {
-                vhds_show(c, e, &merged);
-                row.value = (struct str){merged.p, merged.n};
-            }
-            fn(&row, arg);
-            sbuf_fini(&merged);
-        }
-        if (e->warming) {
-            row.status = CONTROL_WARMING;
-            row.version = e->version;
-            row.value = e->warming_bytes;
-            row.waiting_for = t == XDS_CDS   ? "endpoints"
-                              : t == XDS_RDS ? "virtual hosts"
-                                             : "routes or plugins";
-            fn(&row, arg);
-        }
-        if (!e->active && !e->warming) {
-            row.status = CONTROL_REFUSED;
-            row.value = STR_NULL;
-            fn(&row, arg);
-        }
-    }
-}
-
 const char *control_version(const struct control *c, enum xds_type t)
 {
     return c->versions[t] ? c->versions[t] : "";

@@ -77,11 +77,29 @@ struct control_row {
     struct str failed; /* refused one, or n 0 */
     const char *error; /* of the last refusal, "" none */
     const char *failed_version;
-    uint64_t updated_ns, failed_ns; /* wall clock */
-    const char *waiting_for;        /* CONTROL_WARMING: what, for /init_dump */
+    uint64_t updated_ns, failed_ns; /* wall clock; when it was received */
 };
+/* Of secrets also those that were asked for and have not come, without a value. */
 void control_each(struct control *c, enum xds_type t,
                   void (*fn)(const struct control_row *row, void *arg), void *arg);
+/* The rows of one name. */
+void control_find(struct control *c, enum xds_type t, const char *name,
+                  void (*fn)(const struct control_row *row, void *arg), void *arg);
+
+/* A listener or cluster that is not ready, and what it waits for. */
+struct control_unready {
+    enum xds_type type; /* XDS_LDS, XDS_CDS */
+    const char *name;
+    uint64_t hash; /* of the resource */
+};
+/* Calls on_unready for each, then on_target for each thing that is missing (control_show.c). */
+struct control_unready_ops {
+    void (*on_unready)(const struct control_unready *u, void *arg);
+    void (*on_target)(enum xds_type t, const char *name, void *arg);
+    void *arg;
+};
+void control_each_unready(struct control *c, enum xds_type t,
+                          const struct control_unready_ops *ops);
 /* Of the last response of this type; "" before the first. */
 const char *control_version(const struct control *c, enum xds_type t);
 

@@ -19,8 +19,8 @@ struct entry {
     struct str active_bytes, warming_bytes; /* owned copies */
     struct str failed_bytes;
     char *error;
-    uint64_t updated_ns, failed_ns;
-    bool is_listed;              /* mark while a complete update is worked off */
+    uint64_t updated_ns, warming_ns, failed_ns; /* when they were received */
+    bool is_listed;                             /* mark while a complete update is worked off */
     bool is_timed_out;           /* warming: waited long enough for what is missing */
     bool has_predecessor;        /* warming listener: another version serves */
     bool has_vhds_answer;        /* warming routes: their virtual hosts are known, or need not be */
@@ -207,6 +207,9 @@ int sds_check_cluster(struct control *c, const struct batch *b, const struct con
 void sds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void sds_remove(struct control *c, struct entry *e);
 void sds_remove_named(struct control *c, unsigned source, const char *name);
+/* Secrets that were asked for and have not come. */
+void sds_each_missing(struct control *c, void (*fn)(const struct control_row *row, void *arg),
+                      void *arg);
 void sds_fini(struct control *c);
 
 /* Who hears of unknown fields of a resource; NULL: they are refused. */

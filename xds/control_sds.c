@@ -4,6 +4,7 @@
  * last good one stays. Files that a secret names are watched. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "xds/control_private.h"
@@ -16,6 +17,7 @@ struct secret_use {
     struct conf_source from; /* own copy */
     enum conf_secret_kind kind;
     unsigned users;
+    uint64_t since_ns;   /* wall clock; when it was asked for */
     struct watch *watch; /* of the files it was read from, or NULL */
 };
 
@@ -55,6 +57,7 @@ static void want_secret(const struct conf_secret_ref *ref, void *arg)
     u->from.bytes.p = mem_dup(ref->from.bytes.p, ref->from.bytes.n);
     u->kind = ref->kind;
     u->users = 1;
+    u->since_ns = clock_wall_ns();
     hash_set(&c->secrets, str_of(u->key), u);
     sources_want(c->sources, &u->from, XDS_SDS, u->name);
 }
@@ -297,6 +300,25 @@ void sds_remove_named(struct control *c, unsigned source, const char *name)
         struct entry *e = h->value;
         if (e->source == source && !strcmp(e->wire_name, name))
             sds_remove(c, e);
+    }
+}
+
+void sds_each_missing(struct control *c, void (*fn)(const struct control_row *row, void *arg),
+                      void *arg)
+{
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->secrets, &it))) {
+        const struct secret_use *u = h->value;
+        struct control_row row = {.type = XDS_SDS,
+                                  .name = u->name,
+                                  .version = "",
+                                  .status = CONTROL_WARMING,
+                                  .error = "",
+                                  .failed_version = "",
+                                  .updated_ns = u->since_ns};
+        if (!store_find(c, XDS_SDS, u->key))
+            fn(&row, arg);
     }
 }
 

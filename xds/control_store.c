@@ -90,6 +90,7 @@ void store_set_warming(struct entry *e, const struct batch *b, void *object, str
     drop_bytes(&e->warming_bytes);
     e->warming_bytes = copy_bytes(bytes);
     set_text(&e->version, version);
+    e->warming_ns = clock_wall_ns();
     e->is_timed_out = false;
     e->has_predecessor = e->active != NULL;
     loop_timer_stop(&e->timer);
@@ -109,7 +110,7 @@ void store_activate(struct entry *e)
     e->active_bytes = e->warming_bytes;
     e->warming_bytes = STR_NULL;
     set_text(&e->active_version, e->version);
-    e->updated_ns = clock_wall_ns();
+    e->updated_ns = e->warming_ns;
 }
 
 void store_drop_warming(struct entry *e)

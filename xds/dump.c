@@ -15,19 +15,9 @@ static const char redacted_base64[] = "W3JlZGFjdGVkXQ==";
 static bool is_sensitive(const char *key)
 {
     static const char *const keys[] = {
-        "private_key",
-        "privateKey",
-        "password",
-        "session_ticket_keys",
-        "hmac_secret",
-        "hmacSecret",
-        "token_secret",
-        "sessionTicketKeys",
-        "token_secret",
-        "tokenSecret",
-        "generic_secret",
-        "genericSecret",
-        "ISTIO_META_WASM_IMAGE_PULL_SECRET",
+        "private_key", "privateKey",     "password",      "session_ticket_keys",
+        "hmac_secret", "hmacSecret",     "token_secret",  "sessionTicketKeys",
+        "tokenSecret", "generic_secret", "genericSecret", "ISTIO_META_WASM_IMAGE_PULL_SECRET",
     };
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (strcmp(key, keys[i]) == 0)
@@ -107,26 +97,25 @@ json_t *dump_message(const char *type_url, struct str bytes, bool with_type)
     return json;
 }
 
-static void find_routes(const json_t *json, void (*fn)(json_t *routes, void *arg), void *arg,
-                        unsigned depth)
+static void find_hcm(const json_t *json, void (*fn)(json_t *hcm, void *arg), void *arg,
+                     unsigned depth)
 {
     const char *key;
     json_t *value;
     size_t i;
     if (depth > DEPTH_MAX)
         return;
-    json_array_foreach(json, i, value) find_routes(value, fn, arg, depth + 1);
+    json_array_foreach(json, i, value) find_hcm(value, fn, arg, depth + 1);
     json_object_foreach((json_t *)json, key, value)
     {
-        if (strcmp(key, "route_config") == 0 && json_object_get(json, "http_filters"))
+        if (json_is_object(value) && json_object_get(value, "http_filters"))
             fn(value, arg);
         else
-            find_routes(value, fn, arg, depth + 1);
+            find_hcm(value, fn, arg, depth + 1);
     }
 }
 
-void dump_each_inline_routes(const json_t *listener, void (*fn)(json_t *routes, void *arg),
-                             void *arg)
+void dump_each_hcm(const json_t *listener, void (*fn)(json_t *hcm, void *arg), void *arg)
 {
-    find_routes(listener, fn, arg, 0);
+    find_hcm(listener, fn, arg, 0);
 }

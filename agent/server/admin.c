@@ -42,8 +42,7 @@ static void unknown_path(struct admin_request *r)
 {
     r->status = 404;
     sbuf_addz(&r->out, "invalid path. admin commands are:\n");
-    for (const struct admin_handler *h = admin_handlers; h->path; h++)
-        sbuf_printf(&r->out, "  %s%s: %s\n", h->path, h->is_post ? " (POST)" : "", h->help);
+    admin_list_paths(&r->out);
 }
 
 /* A page in a browser must not reach us by way of the user's machine: DNS rebinding shows in the

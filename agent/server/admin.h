@@ -29,8 +29,9 @@ struct admin_request {
 struct admin_handler {
     const char *path;
     const char *help;
-    bool is_post;     /* has effects: GET is refused with 405 */
-    bool needs_hosts; /* runs when the workers have told of their hosts */
+    const char *const *params; /* "name: what it does", up to NULL; NULL: it takes none */
+    bool is_post;              /* has effects: GET is refused with 405 */
+    bool needs_hosts;          /* runs when the workers have told of their hosts */
     void (*handle)(struct admin_request *r);
 };
 
@@ -43,6 +44,9 @@ void admin_address(const struct admin *a, struct addr *addr_r);
 /* Value of ?name= (percent-decoded into the caller's buffer of n bytes); false when absent.
  * "?usedonly" without a value is present and empty. */
 bool admin_query(const struct admin_request *r, const char *name, char *dst, size_t n);
+
+/* Every path with what it does and its parameters, a line each. */
+void admin_list_paths(struct sbuf *out);
 
 /* The table, ended by path NULL (admin_handlers.c); handlers are in admin_*.c by subject. */
 extern const struct admin_handler admin_handlers[];

@@ -23,18 +23,24 @@ static json_t *time_json(time_t t)
     return json_string(text);
 }
 
-static json_t *sans_json(const struct tls_cert_view *v)
+static void add_sans(json_t *list, const struct tls_cert_view *v, enum tls_san_type type,
+                     const char *key)
 {
-    json_t *list = json_array();
     for (size_t i = 0; i < v->sans_n; i++) {
-        const char *key = v->sans[i].type == TLS_SAN_DNS   ? "dns"
-                          : v->sans[i].type == TLS_SAN_URI ? "uri"
-                          : v->sans[i].type == TLS_SAN_IP  ? "ip_address"
-                                                           : NULL;
-        json_t *text = key ? json_stringn(v->sans[i].text.p, v->sans[i].text.n) : NULL;
+        json_t *text =
+            v->sans[i].type == type ? json_stringn(v->sans[i].text.p, v->sans[i].text.n) : NULL;
         if (text)
             json_array_append_new(list, json_pack("{s:o}", key, text));
     }
+}
+
+/* By type, in Envoy's order. */
+static json_t *sans_json(const struct tls_cert_view *v)
+{
+    json_t *list = json_array();
+    add_sans(list, v, TLS_SAN_DNS, "dns");
+    add_sans(list, v, TLS_SAN_URI, "uri");
+    add_sans(list, v, TLS_SAN_IP, "ip_address");
     return list;
 }
 
@@ -83,34 +89,6 @@ static void add_all(const struct snapshot *s, void (*fn)(const struct conf_tls *
         conf_listener_each_tls(s->listeners[i], fn, arg);
     while ((e = hash_next(&s->clusters, &it)))
         conf_cluster_each_tls(((struct conf_cluster_entry *)e->value)->cluster, fn, arg);
-}
-
-struct expiry {
-    const struct snapshot *snapshot;
-    int64_t first_s;
-};
-
-static void keep_first(struct expiry *x, const struct conf_secret_ref *ref)
-{
-    const struct conf_secret *s = conf_secret_find(ref, x->snapshot);
-    if (s && s->expires_s && (!x->first_s || s->expires_s < x->first_s))
-        x->first_s = s->expires_s;
-}
-
-static void find_first(const struct conf_tls *tls, void *arg)
-{
-    for (size_t i = 0; i < tls->certificates_n; i++)
-        keep_first(arg, &tls->certificates[i]);
-    for (size_t i = 0; i < tls->validations_n; i++)
-        keep_first(arg, &tls->validations[i]);
-}
-
-bool certs_first_expiry(const struct snapshot *s, int64_t *first_r)
-{
-    struct expiry x = {.snapshot = s};
-    add_all(s, find_first, &x);
-    *first_r = x.first_s;
-    return x.first_s != 0;
 }
 
 void admin_certs(struct admin_request *r)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/regex.h"
 #include "server/admin_private.h"
 #include "server/hosts.h"
 
@@ -12,6 +13,7 @@
     X(cx_total, "COUNTER")        \
     X(rq_active, "GAUGE")         \
     X(rq_error, "COUNTER")        \
+    X(rq_pending_active, "GAUGE") \
     X(rq_success, "COUNTER")      \
     X(rq_timeout, "COUNTER")      \
     X(rq_total, "COUNTER")
@@ -40,18 +42,20 @@ static void print_host(struct sbuf *out, const char *cluster, const struct host 
     sbuf_printf(out, "%s::%s::" #field "::%lu\n", cluster, text, (unsigned long)h->stats.field);
     HOST_STAT_MAP(X)
 #undef X
+    char weight[12], priority[12];
+    snprintf(weight, sizeof(weight), "%u", h->weight);
+    snprintf(priority, sizeof(priority), "%u", h->priority);
     const struct {
         const char *key, *value;
     } rows[] = {
         {"hostname", h->hostname}, {"health_flags", flags_text(h->health)},
-        {"region", h->region},     {"zone", h->zone},
-        {"sub_zone", h->sub_zone}, {"canary", "false"},
+        {"weight", weight},        {"region", h->region},
+        {"zone", h->zone},         {"sub_zone", h->sub_zone},
+        {"canary", "false"},       {"priority", priority},
         {"success_rate", "-1"},    {"local_origin_success_rate", "-1"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         sbuf_printf(out, "%s::%s::%s::%s\n", cluster, text, rows[i].key, rows[i].value);
-    sbuf_printf(out, "%s::%s::weight::%u\n", cluster, text, h->weight);
-    sbuf_printf(out, "%s::%s::priority::%u\n", cluster, text, h->priority);
 }
 
 static void print_limits(struct sbuf *out, const char *name, const char *priority,
@@ -168,12 +172,23 @@ static json_t *cluster_json(const struct conf_cluster *c, const struct host_list
 
 void admin_clusters(struct admin_request *r)
 {
+    char pattern[256];
+    struct error err;
+    struct regex *filter = NULL;
     bool is_json = admin_wants_json(r);
+    if (admin_query(r, "filter", pattern, sizeof(pattern)) && *pattern &&
+        regex_create(str_of(pattern), &filter, &err)) {
+        r->status = 400;
+        sbuf_addz(&r->out, "Invalid re2 regex");
+        return;
+    }
     json_t *all = json_array();
     size_t it = 0;
     struct hash_entry *e;
     while ((e = hash_next(&r->hosts->snapshot->clusters, &it))) {
         const struct conf_cluster *c = ((struct conf_cluster_entry *)e->value)->cluster;
+        if (filter && !regex_search(filter, str_of(c->object.name)))
+            continue;
         const struct host_list *l = hash_find(&r->hosts->by_cluster, str_of(c->object.name));
         if (is_json)
             json_array_append_new(all, cluster_json(c, l));
@@ -181,6 +196,8 @@ void admin_clusters(struct admin_request *r)
             print_cluster(&r->out, c, l);
     }
     if (is_json)
-        admin_reply_json(r, json_pack("{s:O}", "cluster_statuses", all));
-    json_decref(all);
+        admin_reply_list(r, "cluster_statuses", all);
+    else
+        json_decref(all);
+    regex_destroy(&filter);
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "server/admin_private.h"
 #include "server/publish.h"
 #include "server/server.h"
@@ -84,10 +85,35 @@ static json_t *options_json(const struct options *o)
     json_t *tags = json_array();
     add_texts(json, o);
     add_switches(json, o);
+    json_object_set_new(json, "file_flush_min_size", json_integer(o->file_flush_min_kb));
     for (size_t i = 0; i < o->stats_tags_n; i++)
         json_array_append_new(tags, json_string(o->stats_tags[i]));
     json_object_set_new(json, "stats_tag", tags);
     return json;
+}
+
+/* Fields that are not there are shown with their defaults, as Envoy does on this page. */
+static json_t *node_json(const struct server *s)
+{
+    json_t *node =
+        dump_message("type.googleapis.com/envoy.config.core.v3.Node", s->bootstrap->node, false);
+    json_t *locality = json_object_get(node, "locality");
+    json_t *build = json_object_get(node, "user_agent_build_version");
+    json_t *defaults =
+        json_pack("{s:s s:s s:{} s:[] s:[] s:[]}", "id", "", "cluster", "", "dynamic_parameters",
+                  "extensions", "client_features", "listening_addresses");
+    json_t *of_locality = json_pack("{s:s s:s s:s}", "region", "", "zone", "", "sub_zone", "");
+    json_t *of_version =
+        json_pack("{s:i s:i s:i}", "major_number", 0, "minor_number", 0, "patch", 0);
+    if (!node)
+        node = json_object();
+    json_object_update_missing(node, defaults);
+    json_object_update_missing(locality, of_locality);
+    json_object_update_missing(json_object_get(build, "version"), of_version);
+    json_decref(defaults);
+    json_decref(of_locality);
+    json_decref(of_version);
+    return node;
 }
 
 void admin_server_info(struct admin_request *r)
@@ -95,15 +121,14 @@ void admin_server_info(struct admin_request *r)
     const struct server *s = r->server;
     enum server_state state = s->is_health_failed ? SERVER_DRAINING : s->state;
     uint64_t up_ms = (clock_wall_ns() - s->start_wall_ns) / 1000000;
-    json_t *node =
-        dump_message("type.googleapis.com/envoy.config.core.v3.Node", s->bootstrap->node, false);
-    admin_reply_json(r, json_pack("{s:s s:s s:o s:o s:s s:o s:o}", "version", options_version_text,
-                                  "state", server_state_text(state), "uptime_current_epoch",
-                                  seconds(up_ms - up_ms % 1000), "uptime_all_epochs",
-                                  seconds(up_ms - up_ms % 1000), "hot_restart_version",
-                                  s->restart ? restart_version_text : "disabled",
-                                  "command_line_options", options_json(s->options), "node",
-                                  node ? node : json_object()));
+    json_t *json =
+        json_pack("{s:s s:s s:o s:o s:s}", "version", version_text, "state",
+                  server_state_text(state), "uptime_current_epoch", seconds(up_ms - up_ms % 1000),
+                  "uptime_all_epochs", seconds(up_ms - up_ms % 1000), "hot_restart_version",
+                  s->restart ? restart_version_text : "disabled");
+    json_object_set_new(json, "command_line_options", options_json(s->options));
+    json_object_set_new(json, "node", node_json(s));
+    admin_reply_json(r, json);
 }
 
 /* ---- /runtime ---- */

@@ -22,6 +22,15 @@ void admin_reply_json(struct admin_request *r, json_t *json)
     json_decref(json);
 }
 
+void admin_reply_list(struct admin_request *r, const char *key, json_t *list)
+{
+    json_t *json = json_object();
+    if (json_array_size(list))
+        json_object_set(json, key, list);
+    json_decref(list);
+    admin_reply_json(r, json);
+}
+
 bool admin_wants_json(const struct admin_request *r)
 {
     char format[8];

@@ -47,6 +47,7 @@ void admin_listeners(struct admin_request *r)
         }
     }
     if (is_json)
-        admin_reply_json(r, json_pack("{s:O}", "listener_statuses", all));
-    json_decref(all);
+        admin_reply_list(r, "listener_statuses", all);
+    else
+        json_decref(all);
 }

@@ -57,6 +57,7 @@ void admin_prometheus(struct admin_request *r);
 
 /* admin_config.c */
 void admin_config_dump(struct admin_request *r);
+/* admin_init.c */
 void admin_init_dump(struct admin_request *r);
 
 /* admin_certs.c, admin_listeners.c, admin_clusters.c */
@@ -70,10 +71,13 @@ void admin_runtime(struct admin_request *r);
 void admin_hot_restart_version(struct admin_request *r);
 void admin_contention(struct admin_request *r);
 
-/* admin_json.c: takes json over and answers with it; ?format=json; an envoy.config.core.v3.Address
- */
+/* ---- admin_json.c ---- */
+/* Takes json over and answers with it. */
 void admin_reply_json(struct admin_request *r, json_t *json);
-bool admin_wants_json(const struct admin_request *r);
+/* Takes the list over and answers with {KEY: list}, or {} when it is empty, as proto3 JSON does. */
+void admin_reply_list(struct admin_request *r, const char *key, json_t *list);
+bool admin_wants_json(const struct admin_request *r); /* ?format=json */
+/* An envoy.config.core.v3.Address. */
 json_t *admin_address_json(const struct addr *a);
 
 /* admin_plugins.c */

@@ -47,6 +47,8 @@ static const char *set_levels(struct str query)
     enum log_level level;
     if (!part.n || !rest.n)
         return "empty logger name or empty logger level";
+    if (str_is(part, "group"))
+        return "group parameter requires fine-grain logging to be enabled";
     if (str_is(part, "paths")) {
         char *spec = mem_strndup(rest.p, rest.n);
         int rc = log_set_components(spec, &err);
@@ -70,10 +72,11 @@ void admin_logging(struct admin_request *r)
     if (reason) {
         r->status = 400;
         sbuf_printf(&r->out,
-                    "error: %s\n"
+                    "error: %s\n\n"
                     "usage: /logging?<name>=<level> (change single level)\n"
                     "usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)\n"
                     "usage: /logging?level=<level> (change all levels)\n"
+                    "usage: /logging?group=<group_name>:<level> (change group of loggers)\n"
                     "levels: trace debug info warning error critical off \n",
                     reason);
     }
@@ -133,6 +136,5 @@ void admin_reset_counters(struct admin_request *r)
 void admin_help(struct admin_request *r)
 {
     sbuf_addz(&r->out, "admin commands are:\n");
-    for (const struct admin_handler *h = admin_handlers; h->path; h++)
-        sbuf_printf(&r->out, "  %s%s: %s\n", h->path, h->is_post ? " (POST)" : "", h->help);
+    admin_list_paths(&r->out);
 }

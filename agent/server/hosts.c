@@ -86,6 +86,7 @@ static void add_stats(struct upstream_host_stats *to, const struct upstream_host
     to->rq_success += from->rq_success;
     to->rq_timeout += from->rq_timeout;
     to->rq_total += from->rq_total;
+    to->rq_pending_active += from->rq_pending_active;
 }
 
 static void merge(struct hosts *hosts, const struct worker_host *w)

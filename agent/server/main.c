@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "filters/access_log.h"
 #include "netfilter/netfilter.h"
 #include "server/options.h"
@@ -26,7 +27,7 @@ static int print_and_leave(const struct options *o)
         fputs(usage, stdout);
         mem_free(usage);
     } else if (o->print == OPTIONS_VERSION) {
-        printf("remora  version: %s\n", options_version_text);
+        printf("remora  version: %s\n", version_text);
     } else {
         puts(o->disable_hot_restart ? "disabled" : restart_version_text);
     }

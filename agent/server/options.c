@@ -5,8 +5,6 @@
 
 #include "base/mem.h"
 
-const char options_version_text[] = "remora/0.1.0/Clean/RELEASE/OpenSSL";
-
 enum flag_kind {
     FLAG_TEXT,
     FLAG_SWITCH,
@@ -55,6 +53,8 @@ static const struct flag flags[] = {
            "seconds after which a replaced process ends"),
     TEXT("admin-address-path", 0, admin_address_path, "file to write admin's address to"),
     NUMBER("file-flush-interval-msec", file_flush_interval_ms, "access log flush; default 10000"),
+    NUMBER("file-flush-min-size-kb", file_flush_min_kb,
+           "size from which access logs are flushed; default 64"),
     {"local-address-ip-version", 0, FLAG_CUSTOM, 0, "v4 (default) or v6"},
     SWITCH("allow-unknown-static-fields", allow_unknown_static_fields,
            "unknown fields of the bootstrap are no error"),
@@ -95,7 +95,7 @@ static const struct flag flags[] = {
     SWITCH("enable-fine-grain-logging", enable_fine_grain_logging, "ignored"),
     SWITCH("enable-mutex-tracing", enable_mutex_tracing, "ignored"),
     SWITCH("enable-core-dump", enable_core_dump, "ignored"),
-    {"file-flush-min-size-kb", 0, FLAG_IGNORED, 0, "ignored"},
+    SWITCH("log-stacktrace-single-entry", log_stacktrace_single_entry, "ignored"),
     {"bootstrap-version", 0, FLAG_IGNORED, 0, "ignored"},
     {"max-obj-name-len", 0, FLAG_IGNORED, 0, "ignored"},
     {"max-stats", 0, FLAG_IGNORED, 0, "ignored"},
@@ -108,6 +108,7 @@ static void set_defaults(struct options *o)
         .drain_time_s = 600,
         .parent_shutdown_time_s = 900,
         .file_flush_interval_ms = 10000,
+        .file_flush_min_kb = 64,
         .local_address_ip_version = 4,
         .socket_path = "@envoy_domain_socket",
         .socket_mode = "600",

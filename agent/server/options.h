@@ -29,7 +29,7 @@ struct options {
     uint32_t drain_time_s, parent_shutdown_time_s;
     bool drain_immediate;
     const char *admin_address_path; /* file to write admin's "ip:port" to; "" none */
-    uint32_t file_flush_interval_ms;
+    uint32_t file_flush_interval_ms, file_flush_min_kb;
     unsigned local_address_ip_version; /* 4 or 6 */
     bool allow_unknown_static_fields;
     bool reject_unknown_dynamic_fields, ignore_unknown_dynamic_fields;
@@ -40,7 +40,8 @@ struct options {
     const char *base_id_path, *socket_path, *socket_mode, *disabled_extensions;
     bool use_dynamic_base_id, disable_hot_restart, cpuset_threads, skip_deprecated_logs;
     bool skip_hot_restart_on_no_parent, skip_hot_restart_parent_stats;
-    bool enable_fine_grain_logging, enable_mutex_tracing, enable_core_dump;
+    bool enable_fine_grain_logging, enable_mutex_tracing, enable_core_dump,
+        log_stacktrace_single_entry;
 
     /* Ours. */
     const char *data_dir;                 /* --data-dir; NULL: the default of the place we run in */
@@ -49,8 +50,6 @@ struct options {
     uint32_t xds_answer_wait_ms; /* default 5000 */
     uint32_t wasm_probation_ms;  /* default 10000 */
 };
-
-extern const char options_version_text[]; /* as Envoy has it: revision/version/... */
 
 /* Reads argv[1..]. The error names the flag; the caller prints it and exits with 1. */
 int options_parse(int argc, char **argv, struct options *o, struct error *err);

@@ -355,6 +355,7 @@ static void stop(struct server *s)
     }
     loop_destroy(&s->loop);
     access_log_writer_destroy(&s->logs);
+    cert_stats_destroy(&s->cert_stats);
     mem_free(s->workers);
     stat_set_rejects(NULL, NULL);
     bootstrap_destroy(&s->bootstrap);
@@ -368,6 +369,7 @@ int server_run(const struct options *options, struct bootstrap *bootstrap)
     s.state = SERVER_INITIALIZING;
     s.start_wall_ns = clock_wall_ns();
     stat_set_rejects(conf_stats_rejects, &bootstrap->stats);
+    s.cert_stats = cert_stats_create();
     stat_set(stat_define(STAT_GAUGE, "server.state"), SERVER_INITIALIZING);
     if (start(&s, &err)) {
         log_critical(LOG_MAIN, "error initializing configuration '%s': %s", options->config_path,

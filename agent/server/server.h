@@ -11,6 +11,7 @@
 #include "net/loop.h"
 #include "proxy/sockets.h"
 #include "server/admin.h"
+#include "server/cert_stats.h"
 #include "server/options.h"
 #include "server/overload.h"
 #include "server/publish.h"
@@ -42,6 +43,7 @@ struct server {
     struct hash dns_clusters; /* name -> struct dns_user */
     struct admin *admin;
     struct loop_timer drain_timer, stats_timer;
+    struct cert_stats *cert_stats;
     bool drains_inbound_only; /* what stops then */
     struct overload *overload;
     struct restart *restart; /* NULL: --disable-hot-restart */
@@ -70,8 +72,5 @@ void server_init_drain(struct server *s);
  * listeners stop; else they stop at once. */
 void server_drain(struct server *s, bool inbound_only, bool graceful, bool skip_exit);
 void server_set_health_failed(struct server *s, bool is_failed);
-
-/* admin_certs.c: when the first certificate in use expires, seconds since 1970; false: none is. */
-bool certs_first_expiry(const struct snapshot *s, int64_t *first_r);
 
 #endif

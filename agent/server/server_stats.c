@@ -4,19 +4,19 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "server/server.h"
 
 #define NO_CERTIFICATE_DAYS UINT32_MAX /* Envoy's value where there is none */
 
-/* "remora/1.2.3/..." as one number, in place of the revision that Envoy shows. */
+/* "1.2.3" as one number, in place of the revision that Envoy shows. */
 static uint64_t version_number(void)
 {
-    struct str rest = str_of(options_version_text), part;
-    uint64_t number = 0, n;
-    str_next(&rest, '/', &part);
-    str_next(&rest, '/', &part);
-    for (struct str token; str_next(&part, '.', &token);)
-        number = number << 8 | (str_to_u64(token, 255, &n) ? n : 0);
+    uint32_t numbers[VERSION_PARTS];
+    uint64_t number = 0;
+    version_numbers(numbers);
+    for (int i = 0; i < VERSION_PARTS; i++)
+        number = number << 8 | numbers[i];
     return number;
 }
 
@@ -24,8 +24,12 @@ static uint64_t version_number(void)
 static uint64_t days_left(struct server *s)
 {
     const struct snapshot *now = s->publish ? publish_current(s->publish) : NULL;
-    int64_t first, now_s = (int64_t)(clock_wall_ns() / 1000000000u);
-    if (!now || !certs_first_expiry(now, &first))
+    if (!now)
+        return NO_CERTIFICATE_DAYS;
+    cert_stats_update(s->cert_stats, now);
+    int64_t now_s = (int64_t)(clock_wall_ns() / 1000000000u);
+    int64_t first = cert_stats_first_expiry(s->cert_stats);
+    if (!first)
         return NO_CERTIFICATE_DAYS;
     return first > now_s ? (uint64_t)(first - now_s) / 86400 : 0;
 }

@@ -95,6 +95,7 @@ void pool_unqueue(struct upstream_request *r)
     p->pending_high_n -= r->priority == CONF_PRIORITY_HIGH;
     breaker_remove(r->cluster, r->priority, BREAKER_PENDING);
     stat_add(r->cluster->stats.upstream_rq_pending_active, -1);
+    p->host->stats.rq_pending_active--;
 }
 
 /* What the request is put in front of: high priority goes before the rest. */
@@ -117,6 +118,7 @@ static void queue(struct pool *p, struct upstream_request *r)
     breaker_add(r->cluster, r->priority, BREAKER_PENDING);
     stat_inc(r->cluster->stats.upstream_rq_pending_total);
     stat_add(r->cluster->stats.upstream_rq_pending_active, 1);
+    p->host->stats.rq_pending_active++;
 }
 
 static void overflow(struct upstream_request *r)

@@ -210,7 +210,7 @@ int upstream_connect(struct upstream_tcp *u, struct upstream_cluster *c, struct 
 /* ---- for admin: /clusters ---- */
 struct upstream_host_stats {
     uint64_t cx_active, cx_connect_fail, cx_total, rq_active, rq_error, rq_success, rq_timeout,
-        rq_total;
+        rq_total, rq_pending_active;
 };
 
 struct upstream_host_view {

@@ -111,12 +111,15 @@ class Remora:
         self.log_path = os.path.join(self.dir, "log")
         with open(self.log_path, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [BINARY, "-c", self.config_path, "--concurrency", str(concurrency), "-l", "debug",
-                 "--data-dir", os.path.join(self.dir, "data"), "--drain-time-s", "1", *args],
+                [*self.command(), "-c", self.config_path, "--concurrency", str(concurrency),
+                 "-l", "debug", "--drain-time-s", "1", *args],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 env=dict(os.environ, **(env or {})))
         if wait:
             self.wait_live()
+
+    def command(self):
+        return [BINARY, "--data-dir", os.path.join(self.dir, "data")]
 
     def wait_live(self, seconds=20):
         def live():

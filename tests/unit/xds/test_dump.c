@@ -106,8 +106,9 @@ static void test_no_message(void **state)
     assert_null(dump_message("type.googleapis.com/none.Such", STR(""), true));
 }
 
-static void count_routes(json_t *routes, void *arg)
+static void count_routes(json_t *hcm, void *arg)
 {
+    const json_t *routes = json_object_get(hcm, "route_config");
     assert_string_equal(json_string_value(json_object_get(routes, "name")), "r");
     ++*(int *)arg;
 }
@@ -126,19 +127,137 @@ static void test_inline_routes(void **state)
                       "HttpConnectionManager") ", route_config: {name: r}, http_filters: [{name: "
                                                "f}]}}]}]}"),
         false);
-    dump_each_inline_routes(json, count_routes, &n);
+    dump_each_hcm(json, count_routes, &n);
     assert_int_equal(n, 1);
     json_decref(json);
     arena_fini(&arena);
 }
 
+/* ---- parts ---- */
+
+#define ADMIN URL("envoy.admin.v3.")
+#define SECTIONS                                                                                 \
+    "[{'@type': '" ADMIN "BootstrapConfigDump', 'bootstrap': {'node': {'id': 'n', 'cluster': "   \
+    "'c'}}, 'last_updated': 't'}, {'@type': '" ADMIN "ClustersConfigDump', 'version_info': 'v'," \
+    " 'static_clusters': [{'cluster': {'@type': '" URL(                                          \
+        "envoy.config.cluster.v3.Cluster") "',"                                                  \
+                                           " 'name': 'o', 'load_assignment': {'cluster_name': "  \
+                                           "'a'}}, 'last_updated': 't'}]}]"
+
+static json_t *sections(void)
+{
+    char text[] = SECTIONS;
+    for (char *c = text; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    json_t *json = json_loads(text, 0, NULL);
+    assert_non_null(json);
+    return json;
+}
+
+static void assert_json(json_t *json, const char *want)
+{
+    char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+    for (char *c = text; *c; c++)
+        if (*c == '"')
+            *c = '\'';
+    assert_string_equal(text, want);
+    free(text); /* lint: free: jansson allocated it */
+    json_decref(json);
+}
+
+static void test_masks_of_sections(void **state)
+{
+    static const struct {
+        const char *mask, *left; /* NULL: fits no section */
+    } rows[] = {
+        {"bootstrap.node.id,last_updated",
+         "[{'@type':'" ADMIN "BootstrapConfigDump','bootstrap':{'node':{'id':'n'}},"
+         "'last_updated':'t'}]"},
+        {"version_info", "[{'@type':'" ADMIN "ClustersConfigDump','version_info':'v'}]"},
+        {"dynamic_active_clusters", "[{'@type':'" ADMIN "ClustersConfigDump'}]"},
+        {"bootstrap,version_info", NULL},  /* no section has both */
+        {"static_clusters.cluster", NULL}, /* nothing leads through what is repeated */
+        {"bootstrap.nobody", NULL},
+        {"bootstrap.node.id.more", NULL},
+        {"bootstrap..node", NULL},
+        {"nothing", NULL},
+        {",", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_t *json = sections();
+        if (dump_mask_sections(&json, rows[i].mask) != (rows[i].left != NULL))
+            fail_msg("%s", rows[i].mask);
+        assert_json(json, rows[i].left ? rows[i].left : "[]");
+    }
+}
+
+static void test_resources(void **state)
+{
+    static const struct {
+        const char *field;
+        enum dump_result result;
+        const char *left;
+    } rows[] = {
+        {"static_clusters", DUMP_OK,
+         "[{'@type':'" ADMIN "ClustersConfigDump.StaticCluster','cluster':{'@type':'" URL(
+             "envoy.config.cluster.v3.Cluster") "','load_assignment':{'cluster_name':'a'},"
+                                                "'name':'o'},'last_updated':'t'}]"},
+        {"dynamic_active_clusters", DUMP_OK, "[]"},
+        {"bootstrap", DUMP_NOT_REPEATED, NULL},
+        {"dynamic_listeners", DUMP_NOT_FOUND, NULL},
+        {"", DUMP_NOT_FOUND, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_t *json = sections(), *whole = sections();
+        assert_int_equal(dump_take_resource(&json, rows[i].field), rows[i].result);
+        if (rows[i].left)
+            assert_json(json_incref(json), rows[i].left);
+        else
+            assert_true(json_equal(json, whole));
+        json_decref(json);
+        json_decref(whole);
+    }
+}
+
+static void test_masks_of_elements(void **state)
+{
+    static const struct {
+        const char *mask, *left; /* NULL: a path is none of the element's */
+    } rows[] = {
+        {"cluster.name",
+         "[{'@type':'" ADMIN "ClustersConfigDump.StaticCluster','cluster':{'@type':'" URL(
+             "envoy.config.cluster.v3.Cluster") "','name':'o'}}]"},
+        {"cluster.load_assignment.cluster_name,last_updated",
+         "[{'@type':'" ADMIN "ClustersConfigDump.StaticCluster','cluster':{'@type':'" URL(
+             "envoy.config.cluster.v3.Cluster") "','load_assignment':{'cluster_name':'a'}},"
+                                                "'last_updated':'t'}]"},
+        {"cluster", NULL}, /* the path ends before the resource */
+        {"cluster.nobody", NULL},
+        {"cluster.load_assignment.endpoints.lb_endpoints", NULL},
+        {"cluster.name,nothing", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_t *json = sections();
+        assert_int_equal(dump_take_resource(&json, "static_clusters"), DUMP_OK);
+        if (dump_mask_elements(json, rows[i].mask) != (rows[i].left != NULL))
+            fail_msg("%s", rows[i].mask);
+        if (rows[i].left)
+            assert_json(json_incref(json), rows[i].left);
+        json_decref(json);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_unknown_payload),
-        cmocka_unit_test(test_no_message),
-        cmocka_unit_test(test_inline_routes),
+        cmocka_unit_test(test_secrets),           cmocka_unit_test(test_unknown_payload),
+        cmocka_unit_test(test_no_message),        cmocka_unit_test(test_inline_routes),
+        cmocka_unit_test(test_masks_of_sections), cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_masks_of_elements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
