@@ -12,6 +12,7 @@ import urllib.request
 
 import sdk
 import yaml
+from guests import sha256
 from lib import TOP, address, equal, free_port, wait_for
 
 sys.path.insert(0, os.path.join(TOP, "tests", "fake"))
@@ -117,6 +118,20 @@ def of(api, kind, name, spec):
 
 def network(kind, name, spec):
     return of("networking.istio.io/v1", kind, name, spec)
+
+
+def envoy_filter(name, *patches):
+    """patches: (what they apply to, match, operation, value)."""
+    return of("networking.istio.io/v1alpha3", "EnvoyFilter", name, {
+        "configPatches": [{"applyTo": to, "match": match,
+                           "patch": {"operation": operation, "value": value}}
+                          for to, match, operation, value in patches]})
+
+
+def wasm_plugin(name, url, module):
+    """module: path of what the URL serves."""
+    return of("extensions.istio.io/v1alpha1", "WasmPlugin", name, {
+        "url": url, "sha256": sha256(module), "failStrategy": "FAIL_CLOSE"})
 
 
 def host(name):

@@ -1,6 +1,5 @@
 """Two pods of a mesh whose control plane is Istio's: a client and a server, each with a Remora that
-has an identity of its own, and the server's applications. In NONE mode, where each listener binds
-a port of its own, both stand on this machine's loopback addresses."""
+has an identity of its own, and the server's applications."""
 import contextlib
 import hashlib
 import json
@@ -10,10 +9,10 @@ import ssl
 import subprocess
 import tempfile
 
-from applications import Echo, Lines
+from applications import Echo, Lines, Session
 from istio import (Istiod, accepted, bootstrap, host, issue, network, pki, secrets, service,
                    wait_in_sync, workload)
-from lib import Client, Origin, Remora, address, free_port, wait_for
+from lib import TOP, Client, Origin, Remora, address, free_port, wait_for
 from planes import Plane
 
 PROTOCOLS = {"http": "HTTP", "tcp": "TCP", "grpc": "GRPC"}
@@ -22,19 +21,35 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Pod(Remora):
-    """The Remora of a pod, which is named as its service account is."""
+    """The Remora of a pod, which is named as its service account is. plane: the discovery server's
+    address; namespace, uid: where and as whom it runs."""
 
-    def __init__(self, folder, name, ip, istiod, mode, delta):
+    def __init__(self, folder, name, ip, plane, mode, delta=True, namespace=None, uid=None):
         issue(name)
-        self.name = name
+        self.name, self.namespace, self.uid = name, namespace, uid
         path = os.path.join(folder, name)
         self.plane = Plane(address="unix:" + path)
         self.plane.set(*secrets(name))
-        super().__init__(bootstrap(address(istiod.port), path, delta, mode, name, ip),
-                         args=["--wasm-allow-loopback"], wait=False)
+        os.chmod(path, 0o777)
+        with self.inside():
+            super().__init__(bootstrap(plane, path, delta, mode, name, ip),
+                             args=["--wasm-allow-loopback"], wait=False)
+
+    def inside(self):
+        return self.namespace.inside() if self.namespace else contextlib.nullcontext()
+
+    def command(self):
+        if self.uid is None:
+            return super().command()
+        os.chown(self.dir, self.uid, self.uid)
+        return [os.path.join(TOP, "deploy", "run-as"), str(self.uid), *super().command()]
+
+    def admin(self, path, method="GET"):
+        with self.inside():
+            return super().admin(path, method)
 
     def rotate(self):
-        """A new certificate; True once it is acknowledged."""
+        """A new certificate; returns once it is acknowledged."""
         had = len(self.plane.answers("sds", nack=False))
         issue(self.name)
         self.plane.set(*secrets(self.name))
@@ -63,45 +78,34 @@ class Pod(Remora):
 
 
 class Mesh:
-    """port[NAME]: of the service, at the client's Remora; inbound[NAME]: of the server's Remora;
-    http, tcp, grpc: the applications behind it."""
+    """vip, port[NAME]: where the client's applications find the service; server_ip, inbound[NAME]:
+    where the server's Remora is spoken to; apps[NAME]: the applications behind it."""
 
-    CLIENT_IP, SERVER_IP = "127.0.0.1", "127.0.0.2"
-
-    def __init__(self, istiod, apps):
-        self.istiod, self.apps = istiod, apps
-        self.port = {name: free_port() for name in PROTOCOLS}
-        self.inbound = {name: free_port() for name in PROTOCOLS}
-        self.base = [
-            service("server", "127.0.0.9", {n: (self.port[n], p) for n, p in PROTOCOLS.items()}),
-            workload("server", self.SERVER_IP, self.inbound, "server", version="v1"),
-            service("client", "127.0.0.10", {"http": (free_port(), "HTTP")}),
-            workload("client", self.CLIENT_IP, {"http": free_port()}, "client"),
-            network("Sidecar", "server", {
-                "workloadSelector": {"labels": {"app": "server"}},
-                "ingress": [{"port": {"number": self.inbound[n], "protocol": p, "name": n},
-                             "bind": self.SERVER_IP, "captureMode": "NONE",
-                             "defaultEndpoint": "127.0.0.1:%d" % apps[n].port}
-                            for n, p in PROTOCOLS.items()],
-                "egress": [{"hosts": ["~/*"]}]})]
+    def __init__(self, istiod, apps, base):
+        self.istiod, self.apps, self.base = istiod, apps, base
         self.set()
 
     def set(self, *more):
         """These resources, besides those of the two pods."""
         self.istiod.set(*self.base, *more)
 
+    def start(self, server, client):
+        self.server, self.client = server, client
+        for pod in (server, client):
+            pod.wait_live()
+        self.check_in_sync()
+
     def ask(self, path="/", to=SERVER, port=None, headers=""):
         """GET by the client's Remora; None without an answer."""
-        return self.ask_at("127.0.0.1", port or self.port["http"], path, to, headers)
+        return self.ask_at(self.vip, port or self.port["http"], path, to, headers)
 
     def ask_plainly(self):
-        """GET without mTLS, past the client's Remora."""
-        return self.ask_at(self.SERVER_IP, self.inbound["http"], "/", SERVER)
+        """GET without mTLS, past what the client's Remora knows of the service."""
+        return self.ask_at(self.server_ip, self.inbound["http"], "/", SERVER)
 
-    @staticmethod
-    def ask_at(ip, port, path, to, headers=""):
+    def ask_at(self, ip, port, path, to, headers=""):
         try:
-            with Client(port, ip) as c:
+            with self.client.inside(), Client(port, ip) as c:
                 return c.ask("GET %s HTTP/1.1\r\nhost: %s\r\n%sconnection: close\r\n\r\n"
                              % (path, to, headers))
         except (OSError, EOFError):
@@ -114,6 +118,25 @@ class Mesh:
             return m if m and check(m) else None
         return wait_for(what, asked, 15)
 
+    def connect(self):
+        """A kept HTTP connection of a client's application."""
+        with self.client.inside():
+            return Client(self.port["http"], self.vip)
+
+    def session(self, plainly=False, app="tcp"):
+        """By TCP, through the client's Remora or past what it knows."""
+        with self.client.inside():
+            return Session(self.inbound[app], self.server_ip) if plainly \
+                else Session(self.port[app], self.vip)
+
+    def call_grpc(self, *texts):
+        """Lines of grpc_call.py, by the client's Remora."""
+        target = "%s:%d" % (self.vip, self.port["grpc"])
+        with self.client.inside():
+            return subprocess.run([os.path.join(HERE, "grpc_call.py"), target, SERVER, *texts],
+                                  check=True, capture_output=True, text=True,
+                                  timeout=60).stdout.splitlines()
+
     def served_fingerprint(self):
         """sha256 of the certificate that the server's Remora shows to a client of the mesh."""
         ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -121,19 +144,13 @@ class Mesh:
         ctx.load_verify_locations(pki.path("ca.pem"))
         ctx.load_cert_chain(pki.path("client.pem"), pki.path("client.key"))
         ctx.set_alpn_protocols(["istio"])
-        with socket.create_connection((self.SERVER_IP, self.inbound["tcp"]), 10) as s, \
-                ctx.wrap_socket(s) as tls:
+        with self.client.inside(), ctx.wrap_socket(socket.create_connection(
+                (self.server_ip, self.inbound["tcp"]), 10)) as tls:
             return hashlib.sha256(tls.getpeercert(True)).hexdigest()
 
-    def call_grpc(self, *texts):
-        """Lines of grpc_call.py, by the client's Remora."""
-        return subprocess.run([os.path.join(HERE, "grpc_call.py"),
-                               "127.0.0.1:%d" % self.port["grpc"], SERVER, *texts], check=True,
-                              capture_output=True, text=True, timeout=60).stdout.splitlines()
-
-    def identity(self):
+    def identity(self, app="http"):
         """x-forwarded-client-cert of the request that came to the application last, by key."""
-        text = self.apps["http"].requests[-1].get("x-forwarded-client-cert")
+        text = self.apps[app].requests[-1].get("x-forwarded-client-cert")
         return text and dict(pair.split("=", 1) for pair in text.split(";"))
 
     def check_in_sync(self):
@@ -142,18 +159,38 @@ class Mesh:
             accepted(pod)
 
 
+class LoopbackMesh(Mesh):
+    """In NONE mode each listener binds a port of its own: both pods stand on loopback addresses.
+    What comes in has to be named by a Sidecar then."""
+
+    vip, client_ip, server_ip = "127.0.0.1", "127.0.0.1", "127.0.0.2"
+
+    def __init__(self, istiod, apps):
+        self.port = {name: free_port() for name in PROTOCOLS}
+        self.inbound = {name: free_port() for name in PROTOCOLS}
+        super().__init__(istiod, apps, [
+            service("server", "127.0.0.9", {n: (self.port[n], p) for n, p in PROTOCOLS.items()}),
+            workload("server", self.server_ip, self.inbound, "server", version="v1"),
+            service("client", "127.0.0.10", {"http": (free_port(), "HTTP")}),
+            workload("client", self.client_ip, {"http": free_port()}, "client"),
+            network("Sidecar", "server", {
+                "workloadSelector": {"labels": {"app": "server"}},
+                "ingress": [{"port": {"number": self.inbound[n], "protocol": p, "name": n},
+                             "bind": self.server_ip, "captureMode": "NONE",
+                             "defaultEndpoint": "127.0.0.1:%d" % apps[n].port}
+                            for n, p in PROTOCOLS.items()],
+                "egress": [{"hosts": ["~/*"]}]})])
+
+
 @contextlib.contextmanager
-def mesh(mode="NONE", delta=True):
+def mesh(delta=True):
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         istiod = stack.enter_context(Istiod())
         apps = {"http": stack.enter_context(Origin()), "tcp": stack.enter_context(Lines()),
                 "grpc": stack.enter_context(Echo())}
-        m = Mesh(istiod, apps)
-        m.server = stack.enter_context(Pod(folder, "server", m.SERVER_IP, istiod, mode, delta))
-        m.client = stack.enter_context(Pod(folder, "client", m.CLIENT_IP, istiod, mode, delta))
-        for pod in (m.server, m.client):
-            pod.wait_live()
-        m.check_in_sync()
+        m = LoopbackMesh(istiod, apps)
+        m.start(*(stack.enter_context(Pod(folder, name, ip, address(istiod.port), "NONE", delta))
+                  for name, ip in (("server", m.server_ip), ("client", m.client_ip))))
         yield m
         m.check_in_sync()

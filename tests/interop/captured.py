@@ -1,0 +1,106 @@
+"""The mesh of mesh.py as it is in a cluster: each pod has a network namespace of its own, whose
+traffic rules lead to its Remora, and nothing needs a Sidecar resource."""
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+
+from applications import Echo, Lines
+from istio import Istiod, service, workload
+from lib import BINARY, Origin
+from mesh import Mesh, Pod
+from namespaces import Namespace, link
+
+UID = 1337
+# Of the last two nobody says what is spoken there.
+PORTS = {"http": (80, "HTTP"), "tcp": (7000, "TCP"), "grpc": (50051, "GRPC"),
+         "auto-http": (9000, ""), "auto-tcp": (9001, "")}
+OUTSIDE = "10.78.0.3"  # where there is no sidecar
+
+
+class Relay:
+    """A Unix socket that leads to a port of this namespace, as pilot-agent's does to istiod."""
+
+    def __init__(self, path, port):
+        self.port = port
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(path)
+        os.chmod(path, 0o777)
+        self.socket.listen()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.socket.accept()
+                far = socket.create_connection(("127.0.0.1", self.port))
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self.pump, args=ends, daemon=True).start()
+
+    @staticmethod
+    def pump(source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for s in (source, sink):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def capture(namespace, excluded):
+    """excluded: of inbound ports."""
+    with namespace.inside():
+        subprocess.run([BINARY, "istio-iptables", "-p", "15001", "-z", "15006", "-u", str(UID),
+                        "-g", str(UID), "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*",
+                        "-d", "15090,15021,15020,%d" % excluded], check=True, timeout=30,
+                       capture_output=True)
+
+
+class CapturedMesh(Mesh):
+    """apps["outside"] has no sidecar."""
+
+    vip, client_ip, server_ip = "10.96.0.1", "10.78.0.1", "10.78.0.2"
+
+    def __init__(self, istiod, apps):
+        self.port = {name: number for name, (number, _) in PORTS.items()}
+        self.inbound = {name: apps[name].port for name in PORTS}
+        super().__init__(istiod, apps, [
+            service("server", self.vip, PORTS),
+            workload("server", self.server_ip, self.inbound, "server", version="v1"),
+            service("client", "10.96.0.2", {"http": (80, "HTTP")}),
+            workload("client", self.client_ip, {"http": 8080}, "client")])
+
+
+@contextlib.contextmanager
+def captured(delta=True):
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        os.chmod(folder, 0o755)
+        at = {name: stack.enter_context(Namespace(name)) for name in ("server", "client")}
+        link(at["client"], at["server"], CapturedMesh.client_ip, CapturedMesh.server_ip)
+        at["server"].ip("addr", "add", OUTSIDE + "/32", "dev", "eth0")
+        ip = CapturedMesh.server_ip
+        with at["server"].inside():
+            make = {"http": Origin(address=ip), "auto-http": Origin(address=ip), "tcp": Lines(ip),
+                    "auto-tcp": Lines(ip), "grpc": Echo(ip), "outside": Origin(address=OUTSIDE)}
+        apps = {name: stack.enter_context(app) for name, app in make.items()}
+        for namespace in at.values():
+            capture(namespace, apps["outside"].port)
+        istiod = stack.enter_context(Istiod(proxyListenPort=15001, proxyInboundListenPort=15006))
+        m = CapturedMesh(istiod, apps)
+        plane = os.path.join(folder, "XDS")
+        stack.enter_context(Relay(plane, istiod.port))
+        m.start(*(stack.enter_context(Pod(folder, name, ip, {"pipe": {"path": plane}}, "REDIRECT",
+                                          delta, at[name], UID))
+                  for name, ip in (("server", m.server_ip), ("client", m.client_ip))))
+        yield m
+        m.check_in_sync()
