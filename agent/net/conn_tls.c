@@ -190,16 +190,10 @@ static void tls_shutdown(struct conn *c)
     shutdown(c->io.fd, SHUT_WR);
 }
 
-static const char *sigalg_of(SSL *ssl)
-{
-    int nid = NID_undef;
-    return SSL_get_peer_signature_type_nid(ssl, &nid) && nid != NID_undef ? OBJ_nid2sn(nid) : NULL;
-}
-
 static void count_handshake(struct conn_tls *t)
 {
     struct tls_stats *s = t->stats;
-    const char *cipher = SSL_get_cipher_name(t->ssl), *sigalg = sigalg_of(t->ssl);
+    const char *cipher = SSL_get_cipher_name(t->ssl), *sigalg = tls_peer_sigalg(t->ssl);
     stat_inc(s->handshake);
     tls_stats_count_name(s, "versions", SSL_get_version(t->ssl));
     tls_stats_count_name(s, "ciphers", cipher);

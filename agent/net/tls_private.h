@@ -109,6 +109,10 @@ struct tls_context {
     void *owner;
 };
 
+/* ---- tls_sigalg.c ---- */
+/* What the peer signed its handshake with, "ecdsa_secp256r1_sha256"; NULL: it did not. */
+const char *tls_peer_sigalg(SSL *ssl);
+
 /* ---- conn_tls.c ---- */
 struct conn_tls {
     unsigned refs;
