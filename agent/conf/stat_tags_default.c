@@ -35,8 +35,9 @@ const struct conf_stat_tag conf_stat_default_tags[] = {
     REGEX("ssl_curve", SSL_OF_EITHER("curves", WORD), ".ssl.curves."),
     REGEX("ssl_sigalg", SSL_OF_EITHER("sigalgs", WORD), ".ssl.sigalgs."),
     REGEX("ssl_version", SSL_OF_EITHER("versions", "TLSv\\d\\.\\d"), ".ssl.versions."),
-    REGEX("ssl_cipher_suite", "^cluster\\." VALUE "\\.ssl\\.ciphers(\\.(" WORD "))$",
-          ".ssl.ciphers."),
+    {.name = "cipher_suite", /* this one is not "envoy." */
+     .pattern = "^cluster\\." VALUE "\\.ssl\\.ciphers(\\.(" WORD "))$",
+     .part = ".ssl.ciphers."},
     REGEX("tls_certificate",
           "^(?:listener|cluster)\\..*?\\.ssl\\.certificate\\.((" VALUE ")\\.).*$",
           ".ssl.certificate."),

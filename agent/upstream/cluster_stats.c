@@ -51,6 +51,7 @@ void cluster_stats_fini(struct cluster_stats *s)
     CLUSTER_GAUGE_MAP(X)
     CLUSTER_HISTOGRAM_MAP(X)
 #undef X
+    stat_release(s->upstream_rq_time);
     code_stats_fini(&s->all);
     code_stats_fini(&s->retried);
     mem_free(s->prefix);
@@ -125,7 +126,10 @@ void upstream_count_try_timeout(struct upstream_cluster *c, struct upstream_host
 
 void upstream_record_time(struct upstream_cluster *c, uint64_t time_ms)
 {
-    stat_record(c->stats.upstream_rq_time, time_ms);
+    struct cluster_stats *s = &c->stats;
+    if (!s->upstream_rq_time)
+        s->upstream_rq_time = stat_define(STAT_HISTOGRAM, "%supstream_rq_time", s->prefix);
+    stat_record(s->upstream_rq_time, time_ms);
 }
 
 void upstream_count_timeout(struct upstream_cluster *c, struct upstream_host *h)

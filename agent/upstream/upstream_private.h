@@ -83,8 +83,7 @@ struct upstreams {
 #define CLUSTER_HISTOGRAM_MAP(X) \
     X(upstream_cx_connect_ms)    \
     X(upstream_cx_length_ms)     \
-    X(upstream_rq_per_cx)        \
-    X(upstream_rq_time)
+    X(upstream_rq_per_cx)
 
 enum { CODE_CLASSES = 6 };
 
@@ -94,6 +93,7 @@ struct cluster_stats {
     CLUSTER_GAUGE_MAP(X)
     CLUSTER_HISTOGRAM_MAP(X)
 #undef X
+    stat_id upstream_rq_time; /* 0 until used */
     struct code_stats {
         stat_id completed;
         stat_id classes[CODE_CLASSES]; /* upstream_rq_2xx; 0 until used */

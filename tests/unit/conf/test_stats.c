@@ -52,7 +52,7 @@ static const struct row defaults[] = {
     {"cluster.x", "envoy.cluster_name=x", "cluster"},
     {"cluster_manager.cds.version", "", "cluster_manager.cds.version"},
     {"cluster.x.ssl.ciphers.TLS_AES_128_GCM_SHA256",
-     "envoy.ssl_cipher_suite=TLS_AES_128_GCM_SHA256 envoy.cluster_name=x", "cluster.ssl.ciphers"},
+     "cipher_suite=TLS_AES_128_GCM_SHA256 envoy.cluster_name=x", "cluster.ssl.ciphers"},
     {"cluster.x.ssl.curves.X25519", "envoy.ssl_curve=X25519 envoy.cluster_name=x",
      "cluster.ssl.curves"},
     {"cluster.x.ssl.certificate.n.expiration_unix_time_seconds",
@@ -364,7 +364,7 @@ static void expect(const char *want)
 {
     struct sbuf seen = {0};
     sbuf_addz(&seen, "");
-    stat_each(STAT_ALL, note, &seen);
+    stat_each(&(struct stat_visit){.kinds = STAT_ALL, .fn = note, .arg = &seen});
     assert_string_equal(seen.p, want);
     sbuf_fini(&seen);
 }
