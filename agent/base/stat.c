@@ -6,6 +6,7 @@ pthread_mutex_t stat_mutex = PTHREAD_MUTEX_INITIALIZER;
 struct hash stat_by_name;
 struct stat_entry *stat_entries[STAT_CHUNKS_MAX * STAT_CHUNK];
 struct stat_shard *stat_shards;
+uint64_t stat_changes;
 
 static uint32_t next_id = STAT_FIRST;
 static stat_id *free_ids, *free_histograms;
@@ -47,6 +48,7 @@ static stat_id define_locked(enum stat_kind kind, struct str name)
     e->kind = kind;
     e->refs = 1;
     stat_entries[id] = e;
+    stat_changes++;
     return id;
 }
 
@@ -135,6 +137,7 @@ void stat_release(stat_id id)
     if (--e->refs == 0) {
         stat_zero(id, e->kind);
         stat_entries[id] = NULL;
+        stat_changes++;
         give_id_back(id, e->kind);
         stat_drop_interval(e);
         hash_remove(&stat_by_name, str_of(e->name));

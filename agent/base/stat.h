@@ -53,8 +53,17 @@ static inline void stat_inc(stat_id id)
     stat_add(id, 1);
 }
 
-/* Calls fn for every stat of these kinds (STAT_SET, STAT_ALL), ordered by name. */
-void stat_each(unsigned kinds, void (*fn)(const struct stat_value *v, void *arg), void *arg);
+/* Which stats stat_each is to look at, and what for. */
+struct stat_visit {
+    unsigned kinds; /* STAT_SET, STAT_ALL */
+    bool used_only;
+    bool (*wants)(struct str name, void *arg); /* NULL: all of them */
+    void (*fn)(const struct stat_value *v, void *arg);
+    void *arg; /* of both */
+};
+
+/* In the order of their names. */
+void stat_each(const struct stat_visit *v);
 /* Sum of one counter or gauge; 0 when unknown. */
 uint64_t stat_read(const char *name);
 /* Ends an interval of the histograms; at each stats_flush_interval. */

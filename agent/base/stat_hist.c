@@ -95,6 +95,8 @@ bool stat_hist_next(const struct stat_hist *h, size_t *it, struct stat_bin *bin_
 {
     for (; *it < STAT_HIST_BLOCKS * STAT_HIST_BLOCK_BINS; ++*it) {
         unsigned b = (unsigned)(*it / STAT_HIST_BLOCK_BINS), i = *it % STAT_HIST_BLOCK_BINS;
+        if (!h->block[b])
+            *it += STAT_HIST_BLOCK_BINS - 1; /* the whole block */
         if (!h->block[b] || !h->block[b][i])
             continue;
         bin_r->start = bin_start(b, i, &bin_r->width);
@@ -105,12 +107,14 @@ bool stat_hist_next(const struct stat_hist *h, size_t *it, struct stat_bin *bin_
     return false;
 }
 
-uint64_t stat_hist_below(const struct stat_hist *h, double bound)
+void stat_hist_below(const struct stat_hist *h, const double *bounds, size_t n, uint64_t *counts)
 {
-    uint64_t n = 0;
-    double width;
-    for (unsigned b = 0; b < STAT_HIST_BLOCKS; b++)
-        for (unsigned i = 0; h->block[b] && i < bins(b) && bin_start(b, i, &width) <= bound; i++)
-            n += h->block[b][i];
-    return n;
+    uint64_t below = 0;
+    struct stat_bin bin;
+    size_t i = 0;
+    for (size_t it = 0; stat_hist_next(h, &it, &bin); below += bin.n)
+        while (i < n && bounds[i] < bin.start)
+            counts[i++] = below;
+    while (i < n)
+        counts[i++] = below;
 }

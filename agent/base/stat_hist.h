@@ -37,7 +37,7 @@ struct stat_bin {
     uint64_t n;
 };
 bool stat_hist_next(const struct stat_hist *h, size_t *it, struct stat_bin *bin_r);
-/* Samples of bins that begin at or below bound. */
-uint64_t stat_hist_below(const struct stat_hist *h, double bound);
+/* counts[i]: samples of bins that begin at or below bounds[i]; these rise. */
+void stat_hist_below(const struct stat_hist *h, const double *bounds, size_t n, uint64_t *counts);
 
 #endif

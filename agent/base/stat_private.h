@@ -37,6 +37,7 @@ struct stat_entry {
     enum stat_kind kind;
     unsigned refs;
     bool is_rejected;
+    bool is_ordered;                /* stat_read.c has its id in place */
     bool was_used;                  /* before the last reset */
     struct stat_interval *interval; /* histograms that were recorded */
 };
@@ -50,6 +51,7 @@ extern pthread_mutex_t stat_mutex;
 extern struct hash stat_by_name; /* name -> id */
 extern struct stat_entry *stat_entries[STAT_CHUNKS_MAX * STAT_CHUNK];
 extern struct stat_shard *stat_shards;
+extern uint64_t stat_changes; /* of stat_by_name */
 
 static inline struct stat_chunk *stat_chunk_of(struct stat_shard *s, stat_id id)
 {

@@ -44,13 +44,18 @@ static void merge(stat_id id, struct stat_hist *h)
     }
 }
 
+static bool is_used(stat_id id, const struct stat_entry *e)
+{
+    return e->was_used || e->text || is_touched(id);
+}
+
 /* hist is the caller's to release. */
 static void fill_value(stat_id id, const struct stat_entry *e, struct stat_value *v,
                        struct stat_hist *hist)
 {
     *v = (struct stat_value){.name = e->name, .kind = e->kind, .text = e->text};
     *hist = (struct stat_hist){0};
-    v->is_used = e->was_used || e->text || is_touched(id);
+    v->is_used = is_used(id, e);
     if (e->kind != STAT_HISTOGRAM) {
         v->value = sum_cell(id);
         return;
@@ -89,41 +94,90 @@ void stat_end_interval(void)
     pthread_mutex_unlock(&stat_mutex);
 }
 
+/* ---- in order ---- */
+
+/* All ids by name, kept from one look to the next: sorting hundreds of thousands is slow. */
+static struct {
+    stat_id *v;
+    size_t n, cap;
+    uint64_t changes; /* stat_changes when it was made */
+} order;
+
 static int by_entry_name(const void *a, const void *b)
 {
     const stat_id *x = a, *y = b;
     return strcmp(stat_entries[*x]->name, stat_entries[*y]->name);
 }
 
-/* Ids of these kinds in the order of their names; the caller frees them. */
-static stat_id *choose(unsigned kinds, size_t *n_r)
+/* Those that came since, by name; the caller frees them. */
+static stat_id *find_new(size_t *n_r)
 {
-    stat_id *ids = mem_alloc(sizeof(*ids) * (hash_count(&stat_by_name) + 1));
-    size_t n = 0, it = 0;
+    stat_id *ids = NULL;
+    size_t n = 0, cap = 0, it = 0;
     struct hash_entry *h;
     while ((h = hash_next(&stat_by_name, &it))) {
         stat_id id = (stat_id)(uintptr_t)h->value;
-        if (!stat_entries[id]->is_rejected && kinds & STAT_SET(stat_entries[id]->kind))
-            ids[n++] = id;
+        if (stat_entries[id]->is_ordered)
+            continue;
+        stat_entries[id]->is_ordered = true;
+        mem_grow((void **)&ids, &cap, n + 1, sizeof(*ids));
+        ids[n++] = id;
     }
-    qsort(ids, n, sizeof(*ids), by_entry_name);
+    if (n)
+        qsort(ids, n, sizeof(*ids), by_entry_name);
     *n_r = n;
     return ids;
 }
 
-void stat_each(unsigned kinds, void (*fn)(const struct stat_value *v, void *arg), void *arg)
+/* An id that was given to another stat since does not count as ordered. */
+static void drop_gone(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < order.n; i++) {
+        const struct stat_entry *e = stat_entries[order.v[i]];
+        if (e && e->is_ordered)
+            order.v[n++] = order.v[i];
+    }
+    order.n = n;
+}
+
+static void update_order(void)
 {
     size_t n;
+    if (order.changes == stat_changes)
+        return;
+    order.changes = stat_changes;
+    drop_gone();
+    stat_id *ids = find_new(&n);
+    mem_grow((void **)&order.v, &order.cap, order.n + n + 1, sizeof(*order.v));
+    size_t old = order.n, at = order.n += n;
+    while (n) /* from the back */
+        order.v[--at] =
+            old && by_entry_name(&order.v[old - 1], &ids[n - 1]) > 0 ? order.v[--old] : ids[--n];
+    mem_free(ids);
+}
+
+static bool is_wanted(stat_id id, const struct stat_entry *e, const struct stat_visit *v)
+{
+    if (e->is_rejected || !(v->kinds & STAT_SET(e->kind)) || (v->used_only && !is_used(id, e)))
+        return false;
+    return !v->wants || v->wants(str_of(e->name), v->arg);
+}
+
+void stat_each(const struct stat_visit *v)
+{
     pthread_mutex_lock(&stat_mutex);
-    stat_id *ids = choose(kinds, &n);
-    for (size_t i = 0; i < n; i++) {
-        struct stat_value v;
+    update_order();
+    for (size_t i = 0; i < order.n; i++) {
+        struct stat_value value;
         struct stat_hist hist;
-        fill_value(ids[i], stat_entries[ids[i]], &v, &hist);
-        fn(&v, arg);
+        const struct stat_entry *e = stat_entries[order.v[i]];
+        if (!is_wanted(order.v[i], e, v))
+            continue;
+        fill_value(order.v[i], e, &value, &hist);
+        v->fn(&value, v->arg);
         stat_hist_fini(&hist);
     }
-    mem_free(ids);
     pthread_mutex_unlock(&stat_mutex);
 }
 

@@ -98,14 +98,33 @@ void sbuf_addc(struct sbuf *b, char c)
 
 void sbuf_vprintf(struct sbuf *b, const char *fmt, va_list ap)
 {
+    char few[256];
+    bool has_room = b->cap - b->n >= sizeof(few);
+    size_t room = has_room ? b->cap - b->n : sizeof(few);
     va_list again;
     va_copy(again, ap);
-    char none[2]; /* gcc's sanitizers take NULL for a mistake */
-    int n = vsnprintf(none, sizeof(none), fmt, ap);
-    reserve(b, (size_t)n);
-    vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again);
+    int n = vsnprintf(has_room ? b->p + b->n : few, room, fmt, ap);
+    if ((size_t)n >= room) {
+        reserve(b, (size_t)n);
+        vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again);
+        b->n += (size_t)n;
+    } else if (has_room) {
+        b->n += (size_t)n;
+    } else {
+        sbuf_add(b, few, (size_t)n);
+    }
     va_end(again);
-    b->n += (size_t)n;
+}
+
+void sbuf_add_u64(struct sbuf *b, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    sbuf_add(b, digits + at, sizeof(digits) - at);
 }
 
 void sbuf_printf(struct sbuf *b, const char *fmt, ...)

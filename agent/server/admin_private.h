@@ -44,10 +44,10 @@ void admin_stats_query_fini(struct admin_stats_query *q);
 /* The stats of these kinds that it is about, by name. */
 void admin_each_stat(const struct admin_stats_query *q, unsigned kinds,
                      void (*fn)(const struct stat_value *v, void *arg), void *arg);
-/* Samples of a histogram (NULL: none) at or below the bound with this index; disjoint: above the
- * bound before it. */
-uint64_t admin_bucket(const struct stat_hist *h, const struct conf_stat_buckets *b, size_t i,
-                      bool is_disjoint);
+/* Samples of a histogram (NULL: none) at or below each bound; disjoint: above the bound before it.
+ * The caller frees them. */
+uint64_t *admin_count_buckets(const struct stat_hist *h, const struct conf_stat_buckets *b,
+                              bool is_disjoint);
 
 /* admin_stats_json.c */
 void admin_stats_json(struct admin_request *r, const struct admin_stats_query *q);

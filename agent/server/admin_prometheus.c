@@ -33,17 +33,19 @@ struct page {
     size_t lines_n, lines_cap;
     struct sbuf text;
     struct sbuf rest, name, labels; /* of the statistic at hand */
+    const struct conf_stat_buckets *bounds_of;
+    char (*bounds)[32];
 };
 
 /* ---- names and labels ---- */
 
 static void add_name(struct sbuf *out, struct str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        bool is_good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        sbuf_addc(out, is_good ? c : '_');
-    }
+    size_t from = out->n;
+    sbuf_add(out, s.p, s.n);
+    for (char *c = out->p + from; c < out->p + out->n; c++)
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9')))
+            *c = '_';
 }
 
 static void add_label(struct sbuf *out, const char *name, struct str value)
@@ -52,12 +54,17 @@ static void add_label(struct sbuf *out, const char *name, struct str value)
         sbuf_addc(out, ',');
     add_name(out, str_of(name));
     sbuf_addz(out, "=\"");
+    size_t done = 0;
     for (size_t i = 0; i < value.n; i++) {
         char c = value.p[i];
-        if (c == '"' || c == '\\' || c == '\n')
-            sbuf_addc(out, '\\');
+        if (c != '"' && c != '\\' && c != '\n')
+            continue;
+        sbuf_add(out, value.p + done, i - done);
+        sbuf_addc(out, '\\');
         sbuf_addc(out, c == '\n' ? 'n' : c);
+        done = i + 1;
     }
+    sbuf_add(out, value.p + done, value.n - done);
     sbuf_addc(out, '"');
 }
 
@@ -88,15 +95,32 @@ static bool name_stat(struct page *page, const struct stat_value *v)
 
 /* ---- lines ---- */
 
+/* The bounds as text, from one histogram to the next. */
+static void format_bounds(struct page *page, const struct conf_stat_buckets *b)
+{
+    if (page->bounds_of == b)
+        return;
+    page->bounds_of = b;
+    page->bounds = mem_realloc(page->bounds, b->n * sizeof(*page->bounds));
+    for (size_t i = 0; i < b->n; i++)
+        snprintf(page->bounds[i], sizeof(page->bounds[i]), "%.15g\"} ", b->bounds[i]);
+}
+
 static void print_buckets(struct page *page, const struct stat_value *v, const char *comma)
 {
     const struct conf_stat_buckets *b = conf_stats_buckets(page->conf, str_of(v->name));
-    const char *name = page->name.p, *labels = page->labels.p;
-    for (size_t i = 0; i < b->n; i++)
-        sbuf_printf(&page->text, "%s_bucket{%s%sle=\"%.15g\"} %lu\n", name, labels, comma,
-                    b->bounds[i], (unsigned long)admin_bucket(v->hist, b, i, false));
-    sbuf_printf(&page->text, "%s_bucket{%s%sle=\"+Inf\"} %lu\n", name, labels, comma,
-                (unsigned long)v->value);
+    uint64_t *counts = admin_count_buckets(v->hist, b, false);
+    struct sbuf *out = &page->text;
+    format_bounds(page, b);
+    clear(&page->rest);
+    sbuf_printf(&page->rest, "%s_bucket{%s%sle=\"", page->name.p, page->labels.p, comma);
+    for (size_t i = 0; i <= b->n; i++) {
+        sbuf_add(out, page->rest.p, page->rest.n);
+        sbuf_addz(out, i < b->n ? page->bounds[i] : "+Inf\"} ");
+        sbuf_add_u64(out, i < b->n ? counts[i] : v->value);
+        sbuf_addc(out, '\n');
+    }
+    mem_free(counts);
 }
 
 static void print_quantiles(struct page *page, const struct stat_value *v, const char *comma)
@@ -236,6 +260,7 @@ void admin_prometheus(struct admin_request *r)
     print_kinds(&page, &q, &r->out);
     mem_free(page.found);
     mem_free(page.lines);
+    mem_free(page.bounds);
     sbuf_fini(&page.text);
     sbuf_fini(&page.rest);
     sbuf_fini(&page.name);

@@ -115,30 +115,38 @@ struct selection {
     void *arg;
 };
 
+static bool passes_filter(struct str name, void *arg)
+{
+    const struct selection *s = arg;
+    return regex_search(s->query->filter, name);
+}
+
 static void pass_on(const struct stat_value *v, void *arg)
 {
     const struct selection *s = arg;
-    if (s->query->used_only && !v->is_used)
-        return;
-    if (!s->query->filter || regex_search(s->query->filter, str_of(v->name)))
-        s->fn(v, s->arg);
+    s->fn(v, s->arg);
 }
 
 void admin_each_stat(const struct admin_stats_query *q, unsigned kinds,
                      void (*fn)(const struct stat_value *v, void *arg), void *arg)
 {
     struct selection s = {q, fn, arg};
-    if (q->kinds & kinds)
-        stat_each(q->kinds & kinds, pass_on, &s);
+    stat_each(&(struct stat_visit){.kinds = q->kinds & kinds,
+                                   .used_only = q->used_only,
+                                   .wants = q->filter ? passes_filter : NULL,
+                                   .fn = pass_on,
+                                   .arg = &s});
 }
 
-uint64_t admin_bucket(const struct stat_hist *h, const struct conf_stat_buckets *b, size_t i,
-                      bool is_disjoint)
+uint64_t *admin_count_buckets(const struct stat_hist *h, const struct conf_stat_buckets *b,
+                              bool is_disjoint)
 {
-    if (!h)
-        return 0;
-    uint64_t n = stat_hist_below(h, b->bounds[i]);
-    return is_disjoint && i ? n - stat_hist_below(h, b->bounds[i - 1]) : n;
+    uint64_t *counts = mem_zalloc(b->n * sizeof(*counts));
+    if (h)
+        stat_hist_below(h, b->bounds, b->n, counts);
+    for (size_t i = b->n; is_disjoint && i-- > 1;)
+        counts[i] -= counts[i - 1];
+    return counts;
 }
 
 /* ---- as text ---- */
@@ -165,10 +173,13 @@ static void print_buckets(const struct render *x, const struct stat_value *v)
     const struct conf_stat_buckets *b =
         conf_stats_buckets(&x->r->server->bootstrap->stats, str_of(v->name));
     bool is_disjoint = x->form == ADMIN_HISTOGRAM_DISJOINT;
+    uint64_t *last = admin_count_buckets(v->interval, b, is_disjoint);
+    uint64_t *all = admin_count_buckets(v->hist, b, is_disjoint);
     for (size_t i = 0; i < b->n; i++)
-        sbuf_printf(&x->r->out, " B%.15g(%lu,%lu)", b->bounds[i],
-                    (unsigned long)admin_bucket(v->interval, b, i, is_disjoint),
-                    (unsigned long)admin_bucket(v->hist, b, i, is_disjoint));
+        sbuf_printf(&x->r->out, " B%.15g(%lu,%lu)", b->bounds[i], (unsigned long)last[i],
+                    (unsigned long)all[i]);
+    mem_free(last);
+    mem_free(all);
 }
 
 static void print_bins(struct sbuf *out, const char *title, const struct stat_hist *h)

@@ -10,6 +10,7 @@
 #include "base/crypto.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "base/stat.h"
 #include "base/str.h"
@@ -119,6 +120,83 @@ static void test_stats_sum_and_reuse(void **state)
     stat_release(b);
 }
 
+static void add_name(const struct stat_value *v, void *arg)
+{
+    if (str_starts(str_of(v->name), STR("order.")))
+        sbuf_printf(arg, "%s%s", v->name + 6, v->is_used ? "! " : " ");
+}
+
+static bool is_not_c(struct str name, void *arg)
+{
+    (void)arg;
+    return !str_is(name, "order.c");
+}
+
+static void expect_order(const struct stat_visit *visit, const char *want)
+{
+    struct sbuf seen = {0};
+    struct stat_visit v = *visit;
+    v.fn = add_name;
+    v.arg = &seen;
+    sbuf_addz(&seen, "");
+    stat_each(&v);
+    assert_string_equal(seen.p, want);
+    sbuf_fini(&seen);
+}
+
+/* The order is kept from one look to the next, also where an id goes to another name. */
+static void test_stats_in_order(void **state)
+{
+    (void)state;
+    const struct stat_visit all = {.kinds = STAT_ALL};
+    stat_id z = stat_define(STAT_COUNTER, "order.z"), a = stat_define(STAT_COUNTER, "order.a"),
+            m = stat_define(STAT_GAUGE, "order.m");
+    expect_order(&all, "a m z ");
+    stat_release(a);
+    stat_id x = stat_define(STAT_COUNTER, "order.x"), c = stat_define(STAT_COUNTER, "order.c");
+    assert_int_equal(x, a);
+    expect_order(&all, "c m x z ");
+    expect_order(&all, "c m x z ");
+    stat_release(x);
+    expect_order(&all, "c m z ");
+    stat_inc(z);
+    stat_set(m, 0);
+    expect_order(&(struct stat_visit){.kinds = STAT_ALL, .used_only = true}, "m! z! ");
+    expect_order(&(struct stat_visit){.kinds = STAT_SET(STAT_COUNTER)}, "c z! ");
+    expect_order(&(struct stat_visit){.kinds = STAT_ALL, .wants = is_not_c}, "m! z! ");
+    stat_release(z);
+    stat_release(m);
+    stat_release(c);
+    expect_order(&all, "");
+}
+
+static void test_sbuf(void **state)
+{
+    (void)state;
+    struct sbuf b = {0};
+    sbuf_add_u64(&b, 0);
+    sbuf_addc(&b, ' ');
+    sbuf_add_u64(&b, UINT64_MAX);
+    assert_string_equal(b.p, "0 18446744073709551615");
+    for (size_t n = 0; n < 2000; n += 7) { /* in room that is there, or too little */
+        size_t before = b.n;
+        sbuf_printf(&b, "%*d", (int)n, 7);
+        assert_int_equal(b.n, before + (n ? n : 1));
+        assert_int_equal(strlen(b.p), b.n);
+        assert_int_equal(b.p[b.n - 1], '7');
+    }
+    sbuf_fini(&b);
+}
+
+static void test_json_text(void **state)
+{
+    (void)state;
+    struct sbuf b = {0};
+    json_text_add(&b, STR("a\"\\\n\x01\xc3\xa4\xff/"));
+    assert_string_equal(b.p, "\"a\\\"\\\\\\n\\u0001\xc3\xa4\\u00ff/\"");
+    sbuf_fini(&b);
+}
+
 static void test_sha256(void **state)
 {
     (void)state;
@@ -151,6 +229,9 @@ int main(void)
         cmocka_unit_test(test_error_prefix_is_cut_not_overrun),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_stats_sum_and_reuse),
+        cmocka_unit_test(test_stats_in_order),
+        cmocka_unit_test(test_sbuf),
+        cmocka_unit_test(test_json_text),
         cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_arena),
     };

@@ -46,6 +46,38 @@ static void test_matches(void **state)
     }
 }
 
+static void test_groups(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *text, *groups[4]; /* as they are asked for; NULL: not there */
+        unsigned n;
+        bool is_found;
+    } rows[] = {
+        {"^cluster\\.((.+?)\\.)", "cluster.a.b", {"cluster.a.", "a.", "a"}, 2, true},
+        {"_rq(_(\\d{3}))$", "x_rq_200", {"_rq_200", "_200", "200"}, 2, true},
+        {"(a)|(b)", "xb", {"b", NULL, "b"}, 2, true},
+        {"(a)?b", "b", {"b", NULL}, 1, true},
+        {"(a*)b", "b", {"b", ""}, 1, true},
+        {"ab", "xab", {"ab"}, 0, true},
+        {"(((((((((((a)))))))))))", "a", {"a", "a", "a", "a"}, 11, true},
+        {"a", "b", {NULL}, 0, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct regex *re = NULL;
+        struct error err;
+        struct str groups[12];
+        assert_int_equal(regex_create(str_of(rows[i].pattern), &re, &err), 0);
+        assert_int_equal(regex_groups(re), rows[i].n);
+        assert_int_equal(regex_find(re, str_of(rows[i].text), groups, 12), rows[i].is_found);
+        for (size_t k = 0; rows[i].is_found && k < 4; k++)
+            if (!groups[k].p != !rows[i].groups[k] ||
+                (groups[k].p && !str_is(groups[k], rows[i].groups[k])))
+                fail_msg("%s on %s: group %zu", rows[i].pattern, rows[i].text, k);
+        regex_destroy(&re);
+    }
+}
+
 /* Bad syntax, what cannot be matched in linear time, and what would take too much memory. */
 static void test_refused(void **state)
 {
@@ -126,9 +158,8 @@ static void test_time_is_linear(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matches),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_matches),        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_replace),
         cmocka_unit_test(test_time_is_linear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,6 +52,13 @@ static void test_quantiles(void **state)
     }
 }
 
+static uint64_t below(const struct stat_hist *h, double bound)
+{
+    uint64_t n;
+    stat_hist_below(h, &bound, 1, &n);
+    return n;
+}
+
 static void test_below(void **state)
 {
     struct stat_hist h = {0}, before = {0}, change;
@@ -60,16 +67,19 @@ static void test_below(void **state)
     add(&h, 1, 2);
     add(&h, 100, 4);
     add(&h, 50000, 8);
-    assert_int_equal(stat_hist_below(&h, 0.5), 1);
-    assert_int_equal(stat_hist_below(&h, 1), 3);
-    assert_int_equal(stat_hist_below(&h, 99), 3);
-    assert_int_equal(stat_hist_below(&h, 100), 7);
-    assert_int_equal(stat_hist_below(&h, 1e6), 15);
+    assert_int_equal(below(&h, 0.5), 1);
+    assert_int_equal(below(&h, 1), 3);
+    assert_int_equal(below(&h, 99), 3);
+    assert_int_equal(below(&h, 100), 7);
+    assert_int_equal(below(&h, 1e6), 15);
+    uint64_t counts[4];
+    stat_hist_below(&h, (double[]){0.5, 1, 100, 1e12}, 4, counts);
+    assert_true(counts[0] == 1 && counts[1] == 3 && counts[2] == 7 && counts[3] == 15);
     add(&before, 1, 1);
     add(&before, 100, 4);
     stat_hist_difference(&h, &before, &change);
     assert_int_equal(change.count, 10);
-    assert_int_equal(stat_hist_below(&change, 100), 2);
+    assert_int_equal(below(&change, 100), 2);
     stat_hist_fini(&h);
     stat_hist_fini(&before);
     stat_hist_fini(&change);
@@ -93,7 +103,7 @@ static void look(const struct stat_value *v, void *arg)
 static struct seen get(void)
 {
     struct seen s = {0};
-    stat_each(STAT_ALL, look, &s);
+    stat_each(&(struct stat_visit){.kinds = STAT_ALL, .fn = look, .arg = &s});
     return s;
 }
 
