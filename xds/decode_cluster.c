@@ -205,9 +205,9 @@ static int set_eds(struct decode *d, const cluster_msg *m, struct conf_cluster *
         return error_set(err, ERR_INVALID, "eds_cluster_config: required for an EDS cluster");
     if (decode_config_source(d, m->eds_cluster_config->eds_config, &c->eds_source, err))
         return error_prefix(err, "eds_cluster_config.eds_config: ");
-    c->eds_name = *m->eds_cluster_config->service_name
-                      ? decode_text(d, m->eds_cluster_config->service_name)
-                      : c->object.name;
+    c->has_eds_service_name = *m->eds_cluster_config->service_name;
+    c->eds_name = c->has_eds_service_name ? decode_text(d, m->eds_cluster_config->service_name)
+                                          : c->object.name;
     return 0;
 }
 

@@ -90,6 +90,7 @@ struct conf_cluster {
     unsigned choice_count;       /* least request; default 2 */
     uint32_t connect_timeout_ms; /* default 5000 */
     const char *eds_name;        /* service_name, else the cluster's name */
+    bool has_eds_service_name;
     struct conf_source eds_source;
     struct conf_endpoints
         *inline_endpoints; /* load_assignment of static and DNS clusters, or NULL */

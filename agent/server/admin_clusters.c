@@ -91,7 +91,7 @@ static void print_cluster(struct sbuf *out, const struct conf_cluster *c, const 
     print_limits(out, name, "default_priority", &c->limits[CONF_PRIORITY_DEFAULT]);
     print_limits(out, name, "high_priority", &c->limits[CONF_PRIORITY_HIGH]);
     sbuf_printf(out, "%s::added_via_api::%s\n", name, c->is_static ? "false" : "true");
-    if (c->type == CONF_CLUSTER_EDS)
+    if (c->has_eds_service_name)
         sbuf_printf(out, "%s::eds_service_name::%s\n", name, c->eds_name);
     for (size_t i = 0; i < l->n; i++)
         print_host(out, name, &l->v[i]);
@@ -165,7 +165,7 @@ static json_t *cluster_json(const struct conf_cluster *c, const struct host_list
     json_decref(hosts);
     json_object_set_new(json, "circuit_breakers", json_pack("{s:o}", "thresholds", limits_json(c)));
     json_object_set_new(json, "observability_name", json_string(c->object.name));
-    if (c->type == CONF_CLUSTER_EDS)
+    if (c->has_eds_service_name)
         json_object_set_new(json, "eds_service_name", json_string(c->eds_name));
     return json;
 }

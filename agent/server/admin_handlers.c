@@ -34,7 +34,7 @@ const struct admin_handler admin_handlers[] = {
     GET("/contention", "dump current mutex contention stats (if enabled)", NULL, admin_contention),
     POST("/drain_listeners", "drain listeners",
          PARAMS("graceful: Drain for the drain time before listeners stop",
-                "skip_exit: Drain connections, but never stop listeners; needs graceful",
+                "skip_exit: Drain connections, but never stop listeners; graceful changes nothing",
                 "inboundonly: Only listeners whose traffic_direction is INBOUND"),
          admin_drain_listeners),
     POST("/healthcheck/fail", "cause the server to fail health checks", NULL,

@@ -14,7 +14,7 @@ static const char *target_format(enum xds_type t)
     case XDS_SRDS:
         return "shared target ScopedRdsConfigSubscription init %s";
     case XDS_SDS:
-        return "target SdsApi %s";
+        return "shared target SdsApi %s";
     default:
         return "target endpoints of %s";
     }

@@ -34,36 +34,72 @@ static void list_loggers(struct admin_request *r)
     sbuf_addc(&r->out, '\n');
 }
 
-static const char *set_levels(struct str query)
+/* One "name:level" of paths; set only when do_set. */
+static const char *set_path(struct str part, bool do_set)
 {
-    struct str rest = query, part;
-    struct error err;
-    if (!query.n)
-        return NULL;
-    if (str_find(query, '&') >= 0)
-        return "invalid number of parameters";
-    str_next(&rest, '=', &part);
+    struct str name = STR_NULL;
     enum log_component c;
     enum log_level level;
-    if (!part.n || !rest.n)
+    str_next(&part, ':', &name);
+    if (!name.n || !part.n)
         return "empty logger name or empty logger level";
-    if (str_is(part, "group"))
-        return "group parameter requires fine-grain logging to be enabled";
-    if (str_is(part, "paths")) {
-        char *spec = mem_strndup(rest.p, rest.n);
-        int rc = log_set_components(spec, &err);
-        mem_free(spec);
-        return rc ? "unknown logger name" : NULL;
-    }
-    if (!log_level_parse(rest, &level))
+    if (!log_level_parse(part, &level))
         return "unknown logger level";
-    if (str_is(part, "level"))
+    if (!log_component_find(name, &c))
+        return "unknown logger name";
+    if (do_set)
+        log_levels[c] = (unsigned char)level;
+    return NULL;
+}
+
+/* All of them, or none. */
+static const char *set_paths(struct str list)
+{
+    for (int do_set = 0; do_set < 2; do_set++) {
+        struct str rest = list, part;
+        while (str_next(&rest, ',', &part)) {
+            const char *reason = set_path(part, do_set);
+            if (reason)
+                return reason;
+        }
+    }
+    return NULL;
+}
+
+static const char *set_level(struct str name, struct str value)
+{
+    enum log_component c;
+    enum log_level level;
+    if (str_is(name, "group"))
+        return "group parameter requires fine-grain logging to be enabled";
+    if (str_is(name, "paths"))
+        return set_paths(value);
+    if (!log_level_parse(value, &level))
+        return "unknown logger level";
+    if (str_is(name, "level"))
         log_set_all(level);
-    else if (log_component_find(part, &c))
+    else if (log_component_find(name, &c))
         log_levels[c] = (unsigned char)level;
     else
         return "unknown logger name";
     return NULL;
+}
+
+/* A parameter without a value asks for nothing, as in Envoy. NULL: done. */
+static const char *set_levels(struct str query)
+{
+    struct str part, name, chosen = STR_NULL, value = STR_NULL;
+    unsigned n = 0;
+    while (str_next(&query, '&', &part)) {
+        if (!str_next(&part, '=', &name) || !part.n)
+            continue;
+        chosen = name;
+        value = part;
+        n++;
+    }
+    if (n > 1)
+        return "invalid number of parameters";
+    return n ? set_level(chosen, value) : NULL;
 }
 
 void admin_logging(struct admin_request *r)
@@ -99,11 +135,6 @@ void admin_drain_listeners(struct admin_request *r)
     char v[8];
     bool is_graceful = admin_query(r, "graceful", v, sizeof(v));
     bool skip_exit = admin_query(r, "skip_exit", v, sizeof(v));
-    if (skip_exit && !is_graceful) {
-        r->status = 400;
-        sbuf_addz(&r->out, "skip_exit requires graceful\n");
-        return;
-    }
     server_drain(r->server, admin_query(r, "inboundonly", v, sizeof(v)), is_graceful, skip_exit);
     ok(r);
 }

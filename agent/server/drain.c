@@ -49,7 +49,7 @@ static void on_drained(struct loop_timer *t)
 
 void server_drain(struct server *s, bool inbound_only, bool graceful, bool skip_exit)
 {
-    if (!graceful) {
+    if (!graceful && !skip_exit) {
         stop_listeners(s, inbound_only);
         return;
     }

@@ -68,8 +68,8 @@ void server_drain_for_successor(struct server *s);
 void server_stop_admin(struct server *s);
 void server_start_admin(struct server *s);
 void server_init_drain(struct server *s);
-/* graceful: connections close with their responses during the drain time, then (unless skip_exit)
- * listeners stop; else they stop at once. */
+/* graceful: connections close with their responses during the drain time, then listeners stop; with
+ * skip_exit, graceful or not, they never do. Neither: they stop at once. */
 void server_drain(struct server *s, bool inbound_only, bool graceful, bool skip_exit);
 void server_set_health_failed(struct server *s, bool is_failed);
 
