@@ -86,6 +86,9 @@ void control_each(struct control *c, enum xds_type t,
 void control_find(struct control *c, enum xds_type t, const char *name,
                   void (*fn)(const struct control_row *row, void *arg), void *arg);
 
+/* Does a listener refer to an extension that is discovered? */
+bool control_wants_extensions(const struct control *c);
+
 /* A listener or cluster that is not ready, and what it waits for. */
 struct control_unready {
     enum xds_type type; /* XDS_LDS, XDS_CDS */

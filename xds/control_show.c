@@ -59,6 +59,16 @@ void control_find(struct control *c, enum xds_type t, const char *name,
         tell_rows(e, fn, arg);
 }
 
+bool control_wants_extensions(const struct control *c)
+{
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->slots, &it)))
+        if (((const struct slot *)h->value)->is_discovered)
+            return true;
+    return false;
+}
+
 /* ---- what is warming: the same questions that lds_check and cds_check ask ---- */
 
 struct visit {

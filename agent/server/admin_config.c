@@ -179,19 +179,11 @@ static void add_extension(const struct control_row *row, void *arg)
     json_array_append_new(d->lists[0], dump_with_error(json, row));
 }
 
-static void count_row(const struct control_row *row, void *arg)
-{
-    (void)row;
-    ++*(size_t *)arg;
-}
-
-/* NULL where nothing asks for extensions, as in Envoy. */
+/* NULL where no listener asks for extensions, as in Envoy. */
 static json_t *extensions_section(struct dump *d)
 {
     static const char *const keys[] = {"ecds_filters"};
-    size_t n = 0;
-    control_each(d->server->control, XDS_ECDS, count_row, &n);
-    if (!n)
+    if (!control_wants_extensions(d->server->control))
         return NULL;
     json_t *json = dump_section("EcdsConfigDump");
     dump_begin_lists(d);

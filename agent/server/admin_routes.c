@@ -28,7 +28,7 @@ static void add_routes_of_hcm(json_t *hcm, void *arg)
 static void add_routes_of_listener(const struct control_row *row, void *arg)
 {
     struct inline_routes in = {arg, row->updated_ns};
-    if (row->status != CONTROL_ACTIVE)
+    if (row->status == CONTROL_REFUSED)
         return;
     json_t *listener = dump_message(xds_type_url(XDS_LDS), row->value, false);
     dump_each_hcm(listener, add_routes_of_hcm, &in);
