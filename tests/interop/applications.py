@@ -1,10 +1,28 @@
-"""What a mesh carries: servers by TCP and gRPC, in threads of the test. (HTTP: lib.Origin.)"""
+"""What a mesh carries: servers by TLS, TCP and gRPC, in threads of the test. (HTTP: lib.Origin.)"""
 import concurrent.futures
 import contextlib
 import socket
 import threading
 
 import grpc
+from lib import Origin
+
+
+class TlsOrigin(Origin):
+    """An HTTP server by TLS; names: server names that clients asked for; protocols: by ALPN."""
+
+    def __init__(self, context, address):
+        self.context, self.names, self.protocols = context, [], []
+        context.sni_callback = lambda s, name, _: self.names.append(name)
+        super().__init__(address=address)
+
+    def serve(self, s):
+        try:
+            s = self.context.wrap_socket(s, server_side=True)
+        except OSError:
+            return
+        self.protocols.append(s.selected_alpn_protocol())
+        super().serve(s)
 
 
 class Lines:

@@ -9,11 +9,14 @@ import threading
 
 from applications import Echo, Lines
 from istio import Istiod, service, workload
-from lib import BINARY, Origin
+from lib import BINARY, TOP, Origin
 from mesh import Mesh, Pod
 from namespaces import Namespace, link
 
-UID = 1337
+# Who Remora is, so that the rules leave its own connections alone: a user, or where it needs
+# capabilities, a group.
+PREFIX = {"REDIRECT": [os.path.join(TOP, "deploy", "run-as"), "1337"],
+          "TPROXY": ["setpriv", "--regid", "1337", "--clear-groups"]}
 # Of the last two nobody says what is spoken there.
 PORTS = {"http": (80, "HTTP"), "tcp": (7000, "TCP"), "grpc": (50051, "GRPC"),
          "auto-http": (9000, ""), "auto-tcp": (9001, "")}
@@ -35,7 +38,11 @@ class Relay:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self.socket.accept()
-                far = socket.create_connection(("127.0.0.1", self.port))
+                try:
+                    far = socket.create_connection(("127.0.0.1", self.port))
+                except OSError:
+                    near.close()
+                    continue
                 for ends in ((near, far), (far, near)):
                     threading.Thread(target=self.pump, args=ends, daemon=True).start()
 
@@ -56,11 +63,11 @@ class Relay:
         self.socket.close()
 
 
-def capture(namespace, excluded):
+def capture(namespace, mode, excluded):
     """excluded: of inbound ports."""
     with namespace.inside():
-        subprocess.run([BINARY, "istio-iptables", "-p", "15001", "-z", "15006", "-u", str(UID),
-                        "-g", str(UID), "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*",
+        subprocess.run([BINARY, "istio-iptables", "-p", "15001", "-z", "15006", "-u", "1337",
+                        "-g", "1337", "-m", mode, "-i", "*", "-x", "", "-b", "*",
                         "-d", "15090,15021,15020,%d" % excluded], check=True, timeout=30,
                        capture_output=True)
 
@@ -81,7 +88,8 @@ class CapturedMesh(Mesh):
 
 
 @contextlib.contextmanager
-def captured(delta=True):
+def captured(mode="REDIRECT", delta=True, accepts=True):
+    """mode: REDIRECT or TPROXY; accepts: in the end all resources must have been accepted."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         os.chmod(folder, 0o755)
@@ -94,13 +102,13 @@ def captured(delta=True):
                     "auto-tcp": Lines(ip), "grpc": Echo(ip), "outside": Origin(address=OUTSIDE)}
         apps = {name: stack.enter_context(app) for name, app in make.items()}
         for namespace in at.values():
-            capture(namespace, apps["outside"].port)
+            capture(namespace, mode, apps["outside"].port)
         istiod = stack.enter_context(Istiod(proxyListenPort=15001, proxyInboundListenPort=15006))
         m = CapturedMesh(istiod, apps)
         plane = os.path.join(folder, "XDS")
-        stack.enter_context(Relay(plane, istiod.port))
-        m.start(*(stack.enter_context(Pod(folder, name, ip, {"pipe": {"path": plane}}, "REDIRECT",
-                                          delta, at[name], UID))
+        m.relay = stack.enter_context(Relay(plane, istiod.port))
+        m.start(*(stack.enter_context(Pod(folder, name, ip, {"pipe": {"path": plane}}, mode,
+                                          delta, at[name], PREFIX[mode]))
                   for name, ip in (("server", m.server_ip), ("client", m.client_ip))))
         yield m
-        m.check_in_sync()
+        m.check_in_sync(accepts)

@@ -68,22 +68,49 @@ def authentication(m):
     m.until("an answer", lambda a: a.status == 200 and m.identity() is None)
 
 
-def load_while(m, what):
-    """Calls what() while requests run in another thread, all of which must be answered 200."""
-    stop, statuses = threading.Event(), []
+class Load:
+    """Requests in threads of their own, each on a connection of its own, and on one that is kept as
+    long as the responses allow."""
 
-    def load():
-        while not stop.is_set():
-            a = m.ask()
-            statuses.append(a and a.status)
-    thread = threading.Thread(target=load)
-    thread.start()
+    def __init__(self, m):
+        self.m, self.is_over, self.statuses = m, False, []
+        self.threads = [threading.Thread(target=t) for t in (self.each_anew, self.kept)]
+        for t in self.threads:
+            t.start()
+
+    def each_anew(self):
+        while not self.is_over:
+            a = self.m.ask()
+            self.statuses.append(a and a.status)
+
+    def kept(self):
+        client = None
+        while not self.is_over:
+            try:
+                client = client or self.m.connect()
+                a = client.ask("GET /kept HTTP/1.1\r\nhost: %s\r\n\r\n" % SERVER)
+                self.statuses.append(a.status)
+            except (OSError, EOFError) as e:
+                self.statuses.append(repr(e))
+                a = None
+            if not a or a.get("connection") == "close":
+                client.socket.close()
+                client = None
+
+    def stop(self):
+        self.is_over = True
+        for t in self.threads:
+            t.join()
+
+
+def load_while(m, what):
+    """Calls what() while requests run, all of which must be answered by 200."""
+    load = Load(m)
     try:
         what()
     finally:
-        stop.set()
-        thread.join()
-    equal(set(statuses), {200}, len(statuses))
+        load.stop()
+    equal(set(load.statuses), {200}, len(load.statuses))
 
 
 def rotation(m):
