@@ -162,6 +162,9 @@ static void set_http1(struct decode *d, const Envoy__Config__Core__V3__Http1Prot
     h->h1_trailers = o && o->enable_trailers;
     h->default_host_for_http_10 = o ? decode_text(d, o->default_host_for_http_10) : "";
     h->accept_http_10 = o && o->accept_http_10;
+    h->h1_any_method = o && o->allow_custom_methods;
+    h->h1_keeps_absolute = o && o->allow_absolute_url && !o->allow_absolute_url->value;
+    h->h1_chunked_beats_length = o && o->allow_chunked_length;
 }
 
 static int set_upgrades(struct decode *d, const hcm_msg *m, struct conf_hcm *h, struct error *err)

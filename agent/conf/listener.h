@@ -139,7 +139,8 @@ struct conf_hcm {
     enum conf_codec codec;
     struct conf_upgrade *upgrades;
     size_t upgrades_n;
-    bool h1_trailers; /* HTTP/1's are passed on */
+    bool h1_trailers;                                               /* HTTP/1's are passed on */
+    bool h1_any_method, h1_keeps_absolute, h1_chunked_beats_length; /* http/h1_parse.h */
     struct conf_http2 http2;
     const char *server_name; /* default "envoy" */
     enum conf_server_header server_header;

@@ -311,12 +311,13 @@ void router_take_trailers(struct router_stream *r, const struct headers *h)
 static void on_1xx(struct upstream_request *up, unsigned status)
 {
     struct router_stream *r = of_request(up);
+    upstream_count_status(r->cluster, r->host, status);
     /* The connection answered 100 to the client itself, unless it was told not to. Other interim
      * responses end here, as in Envoy. */
     if (status != 100 || !r->s->hcm->conf->proxy_100_continue)
         return;
     router_end_retries(r); /* the client has heard of this one */
-    stream_upstream_1xx(r->s, status);
+    stream_send_1xx(r->s, status);
 }
 
 /* The response is complete. With the request still on its way the connection cannot be kept. */

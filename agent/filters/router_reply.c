@@ -61,7 +61,8 @@ void router_reply_no_host(struct router_stream *r, struct upstream_cluster *c)
 void router_reply_timeout(struct router_stream *r, uint32_t flag, const char *details)
 {
     if (r->resp_started) {
-        stat_inc(r->worker->rq_reset_after_downstream_response_started);
+        if (r->s->is_grpc) /* Envoy counts those alone */
+            stat_inc(r->worker->rq_reset_after_downstream_response_started);
         router_finish_upstream(r);
         stream_reset(r->s, flag, details);
         return;
@@ -117,7 +118,8 @@ void router_reply_reset(struct router_stream *r, enum upstream_reset why, const 
         r->s->info.upstream_failure = failure;
     }
     if (r->resp_started) {
-        stat_inc(r->worker->rq_reset_after_downstream_response_started);
+        if (r->s->is_grpc) /* Envoy counts those alone */
+            stat_inc(r->worker->rq_reset_after_downstream_response_started);
         router_finish_upstream(r);
         stream_reset(r->s, upstream_reset_flag(why), details);
         return;

@@ -67,13 +67,42 @@ static void on_idle(struct loop_timer *t)
     close_gracefully(h);
 }
 
-static void reply_raw(struct h1_conn *h, unsigned status);
+static struct stream *open_stream(struct h1_conn *h);
+
+struct head_deadline {
+    uint32_t ms; /* 0: none */
+    struct str text;
+    const char *details;
+    uint32_t flag;
+    size_t stat_offset; /* in hcm_stats */
+};
+
+/* What has its time from a message's first byte on; the shortest ends the wait for its head. */
+static struct head_deadline head_deadline(const struct h1_conn *h)
+{
+    const struct conf_hcm *conf = h->hcm->conf;
+    const struct head_deadline all[] = {
+        {conf->request_headers_timeout_ms, STR("request header timeout"), "request_header_timeout",
+         0, offsetof(struct hcm_stats, rq_header_timeout)},
+        {conf->request_timeout_ms, STR("request timeout"), "request_overall_timeout", 0,
+         offsetof(struct hcm_stats, rq_timeout)},
+        {conf->stream_idle_timeout_ms, STR("stream timeout"), "stream_idle_timeout",
+         FLAG_STREAM_IDLE_TIMEOUT, offsetof(struct hcm_stats, rq_idle_timeout)},
+    };
+    struct head_deadline out = {0};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i].ms && (!out.ms || all[i].ms < out.ms))
+            out = all[i];
+    return out;
+}
 
 static void on_head_timeout(struct loop_timer *t)
 {
     struct h1_conn *h = container_of(t, struct h1_conn, head_timer);
-    stat_inc(h->hcm->stats.rq_header_timeout);
-    reply_raw(h, 408);
+    struct head_deadline d = head_deadline(h);
+    stat_inc(*(const stat_id *)((const char *)&h->hcm->stats + d.stat_offset));
+    h->close_after = true;
+    stream_local_reply(open_stream(h), 408, d.text, d.details, d.flag, -1, NULL);
 }
 
 /* An old connection closes with its next response, or when drain_timeout passes without one. */
@@ -111,6 +140,12 @@ static bool take_length(struct headers *r, uint64_t *length_r)
     return ok;
 }
 
+/* The version that the client is answered in: its own, if that is spoken. */
+static unsigned minor_version(const struct h1_conn *h)
+{
+    return h->parser.error || !h->parser.accept_http_10 ? 1 : h->parser.minor_version;
+}
+
 static void add_framing(struct h1_conn *h, struct stream *s, bool end)
 {
     struct headers *r = &s->resp;
@@ -130,10 +165,12 @@ static void add_framing(struct h1_conn *h, struct stream *s, bool end)
     if (status == 204 || status < 200) {
         if (has_length)
             headers_remove_id(r, HDR_CONTENT_LENGTH);
+    } else if (!has_length && s->is_head && minor_version(h)) {
+        headers_add_id(r, HDR_TRANSFER_ENCODING, STR("chunked")); /* as it would be of a GET */
     } else if (!has_length && end && !s->is_head && status != 304) {
         headers_add_id(r, HDR_CONTENT_LENGTH, STR("0"));
     } else if (!has_length && !end && !h->resp_no_body) {
-        if (h->parser.minor_version >= 1) {
+        if (minor_version(h)) {
             headers_add_id(r, HDR_TRANSFER_ENCODING, STR("chunked"));
             h->resp_chunked = true;
         } else {
@@ -162,16 +199,16 @@ static void send_headers(struct stream *s, bool end)
 {
     struct h1_conn *h = of_stream(s);
     decide_close(h);
-    if (s->closes_connection || (!s->req_complete && (end || (h->is_raw && !s->is_upgraded))))
+    if (s->closes_connection || (!s->req_complete && !s->is_upgraded))
         h->close_after = true; /* the rest of the request is not waited for */
     add_framing(h, s, end);
     if (s->is_upgraded)
         h->close_after = true; /* at its end */
     else if (h->close_after)
         headers_set_id(&s->resp, HDR_CONNECTION, STR("close"));
-    else if (h->parser.minor_version == 0)
+    else if (!minor_version(h))
         headers_set_id(&s->resp, HDR_CONNECTION, STR("keep-alive"));
-    h1_write_response(&h->conn.out, &s->resp);
+    h1_write_response(&h->conn.out, &s->resp, minor_version(h));
     flush_later(h);
 }
 
@@ -277,35 +314,32 @@ static const struct stream_codec_ops codec_ops = {
 
 /* ---- requests ---- */
 
-/* Answers a message that never became a stream, and closes. */
-static void reply_raw(struct h1_conn *h, unsigned status)
+/* Of a message that begins, or of one that is answered before its head was understood: also those
+ * answers are counted and logged. */
+static struct stream *open_stream(struct h1_conn *h)
 {
-    const char *reason = h1_reason(status);
-    buf_printf(&h->conn.out,
-               "HTTP/1.1 %u %s\r\ncontent-length: %zu\r\ncontent-type: text/plain\r\n"
-               "connection: close\r\n\r\n%s",
-               status, reason, strlen(reason), reason);
-    close_gracefully(h);
+    loop_timer_stop(&h->idle_timer);
+    loop_timer_stop(&h->head_timer);
+    h->requests++;
+    stat_inc(h->hcm->stats.rq_http1_total);
+    struct stream *s = stream_create(h->hcm, h->down, &codec_ops, h);
+    h->stream = s;
+    h->is_stream_held = false;
+    s->info.http_minor = (uint8_t)(10 + minor_version(h));
+    return s;
 }
 
-/* The request could not be parsed. A stream is made of what is known, so that the answer passes
- * the access log. */
 static void on_parse_error(struct h1_conn *h)
 {
     enum h1_error e = h->parser.error;
     const char *details = h1_error_details(e);
     stat_inc(h->hcm->stats.cx_protocol_error);
-    loop_timer_stop(&h->head_timer);
+    log_debug(LOG_HTTP, "[C%lu] %s", (unsigned long)h->conn.id, details);
     h->close_after = true;
     h->parser.keep_alive = false;
-    struct stream *s = h->stream;
-    if (s) {
-        stream_local_reply(s, h1_error_status(e), str_of(h1_reason(h1_error_status(e))), details,
-                           FLAG_DOWNSTREAM_PROTOCOL_ERROR, -1, NULL);
-        return;
-    }
-    log_debug(LOG_HTTP, "[C%lu] %s", (unsigned long)h->conn.id, details);
-    reply_raw(h, h1_error_status(e));
+    stream_local_reply(h->stream ? h->stream : open_stream(h), h1_error_status(e),
+                       str_of(h1_reason(h1_error_status(e))), details,
+                       FLAG_DOWNSTREAM_PROTOCOL_ERROR, -1, NULL);
 }
 
 /* What follows the head is not HTTP, if the upgrade is allowed; with a body of its own (which is
@@ -321,20 +355,13 @@ static bool is_upgrade(struct h1_conn *h, struct headers *req)
 
 static void start_stream(struct h1_conn *h)
 {
-    loop_timer_stop(&h->idle_timer);
-    loop_timer_stop(&h->head_timer);
-    h->requests++;
-    stat_inc(h->hcm->stats.rq_http1_total);
-    struct stream *s = stream_create(h->hcm, h->down, &codec_ops, h);
-    h->stream = s;
-    h->is_stream_held = false;
-    s->info.http_minor = (uint8_t)(10 + h->parser.minor_version);
+    struct stream *s = open_stream(h);
     struct headers spare = s->req;
     s->req = h->head;
     h->head = spare;
-    if (h->parser.minor_version == 0 && !headers_find(&s->req, HDR_AUTHORITY) &&
-        h->hcm->conf->default_host_for_http_10)
-        headers_set_id(&s->req, HDR_AUTHORITY, str_of(h->hcm->conf->default_host_for_http_10));
+    const char *default_host = h->hcm->conf->default_host_for_http_10;
+    if (h->parser.minor_version == 0 && !headers_find(&s->req, HDR_AUTHORITY) && *default_host)
+        headers_set_id(&s->req, HDR_AUTHORITY, str_of(default_host));
     h->is_raw = is_upgrade(h, &s->req);
     bool end = h->parser.state == H1_DONE && !h->is_raw;
     struct str expect = headers_get(&s->req, HDR_EXPECT);
@@ -342,9 +369,16 @@ static void start_stream(struct h1_conn *h)
         !h->hcm->conf->proxy_100_continue) {
         headers_remove_id(&s->req, HDR_EXPECT);
         if (!end && h->parser.minor_version >= 1)
-            send_1xx(s, 100);
+            stream_send_1xx(s, 100);
     }
     stream_start(s, end);
+}
+
+static void refuse_underscore(struct h1_conn *h)
+{
+    h->parser.state = H1_FAILED;
+    h->parser.error = H1_ERROR_UNEXPECTED_UNDERSCORE;
+    on_parse_error(h);
 }
 
 static bool parse_head(struct h1_conn *h)
@@ -355,14 +389,18 @@ static bool parse_head(struct h1_conn *h)
         return false;
     }
     if (!n) {
-        if (h->conn.in.len && h->hcm->conf->request_headers_timeout_ms &&
-            !loop_timer_is_on(&h->head_timer))
-            loop_timer_start(&h->head_timer, h->hcm->conf->request_headers_timeout_ms);
+        uint32_t ms = h->conn.in.len ? head_deadline(h).ms : 0;
+        if (ms && !loop_timer_is_on(&h->head_timer))
+            loop_timer_start(&h->head_timer, ms);
         return false;
     }
     buf_consume(&h->conn.in, n);
     if (h->parser.state == H1_HEAD)
         return true; /* only an empty line was skipped */
+    if (!hcm_check_underscores(h->hcm, &h->head)) {
+        refuse_underscore(h);
+        return false;
+    }
     start_stream(h);
     return true;
 }
@@ -403,6 +441,10 @@ static bool parse_trailers(struct h1_conn *h)
     buf_consume(&h->conn.in, n);
     if (h->parser.state != H1_DONE)
         return true;
+    if (h->hcm->conf->h1_trailers && !hcm_check_underscores(h->hcm, &s->req_trailers)) {
+        refuse_underscore(h);
+        return false;
+    }
     struct buf none = {0};
     if (h->hcm->conf->h1_trailers && s->req_trailers.n) {
         stream_on_trailers(s);
@@ -484,10 +526,12 @@ static void on_data(struct conn *c)
 static void on_eof(struct conn *c)
 {
     struct h1_conn *h = of_conn(c);
-    if (h->linger.is_on)
+    if (h->linger.is_on) {
         conn_close_after_flush(c);
-    else
-        close_now(h); /* as Envoy: a client that closed gets no answer any more */
+        return;
+    }
+    close_now(h); /* as Envoy: a client that closed gets no answer any more */
+    c->cause = CONN_CLOSED_REMOTE;
 }
 
 static void run_free(struct loop_task *t)
@@ -505,6 +549,7 @@ static void on_close(struct conn *c)
     http_linger_fini(&h->linger);
     if (h->is_used)
         stat_add(h->hcm->stats.cx_http1_active, -1);
+    h->closed_active = h->stream != NULL;
     if (h->stream)
         stream_on_downstream_reset(h->stream, FLAG_DOWNSTREAM_CONNECTION_TERMINATION,
                                    "downstream_remote_disconnect");
@@ -551,6 +596,13 @@ void h1_conn_init(struct h1_conn *h, struct hcm *hcm, struct downstream_info *do
     h->free_task.run = run_free;
     h1_parse_init(&h->parser, H1_REQUEST);
     h->parser.accept_http_10 = hcm->conf->accept_http_10;
+    h->parser.rules = (struct h1_rules){
+        .takes_any_method = hcm->conf->h1_any_method,
+        .keeps_absolute = hcm->conf->h1_keeps_absolute,
+        .chunked_beats_length = hcm->conf->h1_chunked_beats_length,
+        .refuses_https =
+            hcm->conf->use_remote_address && !hcm->conf->xff_num_trusted_hops && !down->is_tls,
+    };
     h->parser.headers_size_max = hcm->conf->request_headers_size_max;
     h->parser.headers_count_max = hcm->conf->request_headers_count_max;
     loop_timer_init(&h->idle_timer, hcm->env->loop, on_idle);

@@ -30,6 +30,7 @@ struct h1_conn {
     struct loop_timer idle_timer, head_timer;
     struct loop_timer duration_timer; /* max_connection_duration, then drain_timeout */
     struct http_linger linger;
+    bool closed_active; /* with a request in flight */
     struct loop_task flush_task, free_task;
     /* The connection is gone; the owner frees it (from the loop). */
     void (*on_end)(struct h1_conn *h);

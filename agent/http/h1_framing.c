@@ -8,14 +8,14 @@
 
 enum { NOMINATED_MAX = 10, TE_SIZE_MAX = 256 };
 
-/* An absolute URI without a path means "/", or the server as a whole for OPTIONS. */
-static void store_path_of(struct str target, bool is_options, struct headers *out)
+/* An absolute URI without a path means "/", as in Envoy also for OPTIONS. */
+static void store_path_of(struct str target, struct headers *out)
 {
     struct sbuf path = {0};
     if (target.n && target.p[0] == '/') {
         headers_add_id(out, HDR_PATH, target);
     } else if (!target.n) {
-        headers_add_id(out, HDR_PATH, is_options ? STR("*") : STR("/"));
+        headers_add_id(out, HDR_PATH, STR("/"));
     } else {
         sbuf_addc(&path, '/');
         sbuf_add(&path, target.p, target.n);
@@ -24,7 +24,8 @@ static void store_path_of(struct str target, bool is_options, struct headers *ou
     }
 }
 
-static enum h1_error store_absolute(struct h1_facts *facts, struct headers *out)
+static enum h1_error store_absolute(const struct h1_parser *p, struct h1_facts *facts,
+                                    struct headers *out)
 {
     struct uri uri;
     if (!uri_parse(facts->target, &uri))
@@ -32,39 +33,65 @@ static enum h1_error store_absolute(struct h1_facts *facts, struct headers *out)
     bool is_https = str_eq_nocase(uri.scheme, STR("https"));
     if (!is_https && !str_eq_nocase(uri.scheme, STR("http")))
         return H1_ERROR_INVALID_SCHEME;
-    store_path_of(uri.target, str_is(facts->method, "OPTIONS"), out);
+    if (is_https && p->rules.refuses_https)
+        return H1_ERROR_HTTPS_ON_PLAINTEXT;
+    store_path_of(uri.target, out);
     headers_add_id(out, HDR_AUTHORITY, uri.authority);
     headers_add_id(out, HDR_SCHEME, is_https ? STR("https") : STR("http"));
     return H1_ERROR_NONE;
 }
 
-void h1_store_target(struct h1_facts *facts, struct headers *out)
+static bool is_known_method(struct str method)
+{
+    static const struct str names[] = {
+#define M(name) {#name, sizeof(#name) - 1}
+        M(GET),    M(POST),    M(PUT),     M(HEAD),        M(DELETE),     M(OPTIONS),
+        M(PATCH),  M(CONNECT), M(TRACE),   M(ACL),         M(BIND),       M(CHECKOUT),
+        M(COPY),   M(LINK),    M(LOCK),    M(MERGE),       M(MKACTIVITY), M(MKCALENDAR),
+        M(MKCOL),  M(MOVE),    M(MSEARCH), M(NOTIFY),      M(PROPFIND),   M(PROPPATCH),
+        M(PURGE),  M(REBIND),  M(REPORT),  M(SEARCH),      M(SOURCE),     M(SUBSCRIBE),
+        M(UNBIND), M(UNLINK),  M(UNLOCK),  M(UNSUBSCRIBE),
+#undef M
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_eq(method, names[i]))
+            return true;
+    return false;
+}
+
+void h1_store_target(const struct h1_parser *p, struct h1_facts *facts, struct headers *out)
 {
     struct str target = facts->target;
-    if (facts->is_connect) {
+    if (!p->rules.takes_any_method && !is_known_method(facts->method)) {
+        facts->target_error = H1_ERROR_CODEC;
+    } else if (facts->is_connect) {
         if (!uri_authority_is_valid(target) || !uri_port(target))
             facts->target_error = H1_ERROR_INVALID_URL;
         else
             headers_add_id(out, HDR_AUTHORITY, target);
-    } else if (target.p[0] == '/' || (str_is(target, "*") && str_is(facts->method, "OPTIONS"))) {
+    } else if (target.p[0] == '/' || p->rules.keeps_absolute ||
+               (str_is(target, "*") && str_is(facts->method, "OPTIONS"))) {
         headers_add_id(out, HDR_PATH, target);
         /* Host is going to fill it in, at its place before the ordinary fields. */
         headers_add_id(out, HDR_AUTHORITY, STR(""));
         facts->is_host_wanted = true;
     } else {
-        facts->target_error = store_absolute(facts, out);
+        facts->target_error = store_absolute(p, facts, out);
     }
 }
 
 /* transfer-encoding that we can undo: exactly "chunked", on a message that can have it. */
-static bool check_coding(struct h1_parser *p, const struct h1_facts *facts)
+static bool check_coding(struct h1_parser *p, const struct h1_facts *facts, struct headers *out)
 {
-    if (facts->content_lengths)
+    bool is_chunked = str_eq_nocase(facts->transfer_encoding, STR("chunked"));
+    if (facts->content_lengths && is_chunked && p->rules.chunked_beats_length)
+        headers_remove_id(out, HDR_CONTENT_LENGTH);
+    else if (facts->content_lengths)
         h1_fail(p, H1_ERROR_CONTENT_LENGTH_AND_CHUNKED);
-    else if (p->minor_version == 0)
+    if (p->state != H1_FAILED && p->minor_version == 0)
         h1_fail(p, H1_ERROR_TRANSFER_ENCODING_NOT_ALLOWED);
-    else if (facts->transfer_encodings > 1 || facts->is_connect ||
-             !str_eq_nocase(facts->transfer_encoding, STR("chunked")))
+    else if (p->state != H1_FAILED &&
+             (facts->transfer_encodings > 1 || facts->is_connect || !is_chunked))
         h1_fail(p, H1_ERROR_TRANSFER_ENCODING);
     return p->state != H1_FAILED;
 }
@@ -113,7 +140,7 @@ void h1_decide_framing(struct h1_parser *p, struct h1_facts *facts, struct heade
         headers_remove_id(out, HDR_CONTENT_LENGTH);
         headers_remove_id(out, HDR_TRANSFER_ENCODING);
     } else if (facts->transfer_encodings) {
-        if (check_coding(p, facts) && !is_head_only(p, facts))
+        if (check_coding(p, facts, out) && !is_head_only(p, facts))
             p->body = H1_BODY_CHUNKED;
     } else if (facts->content_lengths) {
         if (check_length(p, facts) && !is_head_only(p, facts))

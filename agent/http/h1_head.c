@@ -78,7 +78,9 @@ static const char *scan_request_line(struct h1_parser *p, const char *at, const 
         return fail(p, H1_ERROR_CODEC);
     line->method = (struct str){at, (size_t)(stop - at)};
     at = stop + 1;
-    stop = chars_skip_target(at, end);
+    /* A fragment is for the connection manager to refuse. */
+    for (stop = chars_skip_target(at, end); stop < end && *stop == '#';)
+        stop = chars_skip_target(stop + 1, end);
     if (stop == end)
         return NULL;
     if (*stop != ' ' || stop == at)
@@ -200,6 +202,9 @@ static void note_field(struct h1_facts *facts, enum hdr id, struct str value, st
         facts->connections++;
         facts->connection = value;
         break;
+    case HDR_PROXY_CONNECTION:
+        facts->proxy_connection = value;
+        break;
     default:
         break;
     }
@@ -228,16 +233,17 @@ static const char *store_fields(struct h1_parser *p, const char *at, const char 
     }
 }
 
-/* Host has its place in :authority; that of an absolute target goes before it (RFC 9112 3.2.2). */
+/* Host has its place in :authority; that of an absolute target goes before it (RFC 9112 3.2.2). A
+ * request without any is the connection manager's to answer. */
 static void settle_host(struct h1_parser *p, struct h1_facts *facts, struct headers *out)
 {
     if (facts->hosts > 1)
         h1_fail(p, H1_ERROR_CODEC);
-    else if (facts->hosts ? !facts->host.n : p->minor_version > 0)
+    else if (facts->hosts && !facts->host.n)
         h1_fail(p, H1_ERROR_MISSING_HOST);
     else if (facts->hosts && !uri_authority_is_valid(facts->host))
         h1_fail(p, H1_ERROR_CODEC);
-    /* HTTP/1.0 may do without; Host beside an authority in the target has done its duty. */
+    /* Host beside an authority in the target has done its duty. */
     if (p->state != H1_FAILED && facts->is_host_wanted != !!facts->hosts)
         headers_remove_id(out, facts->hosts ? HDR_HOST : HDR_AUTHORITY);
 }
@@ -250,6 +256,16 @@ static void finish_request(struct h1_parser *p, struct h1_facts *facts, struct h
         h1_fail(p, facts->target_error);
     else
         settle_host(p, facts, out);
+}
+
+/* No standard has Proxy-Connection, but clients of proxies send it. */
+static bool has_close(struct str list)
+{
+    struct str token;
+    while (list.n && str_next(&list, ',', &token))
+        if (str_eq_nocase(str_trim(token), STR("close")))
+            return true;
+    return false;
 }
 
 /* Everything that the lines mean together, once all of them are known to be sound. */
@@ -265,7 +281,7 @@ static void finish_head(struct h1_parser *p, struct h1_facts *facts, struct head
         h1_decide_framing(p, facts, out);
     if (p->state != H1_FAILED && facts->connections)
         h1_read_connection(p, facts, out);
-    if (p->body == H1_BODY_UNTIL_CLOSE)
+    if (p->body == H1_BODY_UNTIL_CLOSE || has_close(facts->proxy_connection))
         p->keep_alive = false;
 }
 
@@ -282,7 +298,7 @@ static void store_start_line(struct h1_parser *p, const struct start_line *line,
     facts->target = line->target;
     facts->is_connect = str_is(line->method, "CONNECT");
     headers_add_id(out, HDR_METHOD, line->method);
-    h1_store_target(facts, out);
+    h1_store_target(p, facts, out);
 }
 
 static size_t section_done(struct h1_parser *p, size_t used)

@@ -27,14 +27,18 @@ const char *h1_error_details(enum h1_error e)
 
 void h1_parse_init(struct h1_parser *p, enum h1_kind kind)
 {
-    *p = (struct h1_parser){
-        .kind = kind, .headers_size_max = HEADERS_SIZE_MAX, .headers_count_max = HEADERS_COUNT_MAX};
+    *p = (struct h1_parser){.kind = kind,
+                            .minor_version = 1,
+                            .headers_size_max = HEADERS_SIZE_MAX,
+                            .headers_count_max = HEADERS_COUNT_MAX};
 }
 
 void h1_parse_next(struct h1_parser *p)
 {
     struct h1_parser fresh = {.kind = p->kind,
+                              .minor_version = 1,
                               .accept_http_10 = p->accept_http_10,
+                              .rules = p->rules,
                               .request_was_head = p->request_was_head,
                               .request_was_connect = p->request_was_connect,
                               .headers_size_max = p->headers_size_max,

@@ -23,6 +23,8 @@ enum h1_kind { H1_REQUEST, H1_RESPONSE };
     X(INVALID_URL, 400, "http1.invalid_url")                                           \
     X(INVALID_SCHEME, 400, "http1.invalid_scheme")                                     \
     X(CONTENT_LENGTH_AND_CHUNKED, 400, "http1.content_length_and_chunked_not_allowed") \
+    X(HTTPS_ON_PLAINTEXT, 403, "http1.https_url_on_plaintext_connection")              \
+    X(UNEXPECTED_UNDERSCORE, 400, "http1.unexpected_underscore")                       \
     X(BODY_DISALLOWED, 400, "http1.body_disallowed")                                   \
     X(CONTENT_LENGTH_NOT_ALLOWED, 400, "http1.content_length_not_allowed")             \
     X(TRANSFER_ENCODING_NOT_ALLOWED, 400, "http1.transfer_encoding_not_allowed")       \
@@ -57,16 +59,25 @@ enum h1_state {
     H1_FAILED,
 };
 
+/* What the owner allows or wants beside the standard's reading of requests; all false at first. */
+struct h1_rules {
+    bool takes_any_method;     /* else the registered ones that Envoy knows */
+    bool keeps_absolute;       /* an absolute target becomes :path as it stands */
+    bool refuses_https;        /* as scheme of an absolute target */
+    bool chunked_beats_length; /* else both together are refused */
+};
+
 struct h1_parser {
     enum h1_kind kind;
     enum h1_state state;
     enum h1_error error;
     enum h1_body body;
     uint64_t content_length; /* H1_BODY_LENGTH */
-    uint8_t minor_version;   /* HTTP/1.minor */
+    uint8_t minor_version;   /* HTTP/1.minor; 1 before a start line was read */
     bool keep_alive;         /* by version and connection header */
     bool is_upgrade;         /* connection: upgrade with an upgrade header */
     bool accept_http_10;     /* set by the owner; else requests in 1.0 are LOW_VERSION */
+    struct h1_rules rules;   /* set by the owner */
     bool request_was_head, request_was_connect; /* responses: set by the owner before the head */
     size_t headers_size_max;                    /* bytes of start line and header fields */
     unsigned headers_count_max;

@@ -10,7 +10,8 @@ struct h1_field {
 
 /* What the head says about framing and persistence, collected while its fields are stored. */
 struct h1_facts {
-    struct str method, target, host, content_length, transfer_encoding, connection;
+    struct str method, target, host, content_length, transfer_encoding, connection,
+        proxy_connection;
     unsigned hosts, content_lengths, transfer_encodings, connections, status;
     enum h1_error target_error;
     bool is_connect;
@@ -30,7 +31,7 @@ static inline size_t h1_fail(struct h1_parser *p, enum h1_error e)
  * is incomplete. */
 const char *h1_scan_field(struct h1_parser *p, const char *at, const char *end, struct h1_field *f);
 /* Finds out about form and parts of the request target; puts :path, :authority and :scheme. */
-void h1_store_target(struct h1_facts *facts, struct headers *out);
+void h1_store_target(const struct h1_parser *p, struct h1_facts *facts, struct headers *out);
 /* Decides on the body, or fails. */
 void h1_decide_framing(struct h1_parser *p, struct h1_facts *facts, struct headers *out);
 /* Reads the connection header fields; removes what a request's fields nominate, or fails. */

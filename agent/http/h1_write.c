@@ -160,7 +160,7 @@ bool h1_write_request(struct buf *out, const struct headers *h)
     return true;
 }
 
-void h1_write_response(struct buf *out, const struct headers *h)
+void h1_write_response(struct buf *out, const struct headers *h, unsigned minor_version)
 {
     unsigned status = headers_status(h);
     /* A status that is no number can only come from a filter; the peer must get a response. */
@@ -170,7 +170,7 @@ void h1_write_response(struct buf *out, const struct headers *h)
     char *start = buf_reserve(out, sizeof("HTTP/1.1 999 \r\n") + reason.n + fields_size(h));
     char code[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
                    (char)('0' + status % 10), ' '};
-    char *to = put(start, STR("HTTP/1.1 "));
+    char *to = put(start, minor_version ? STR("HTTP/1.1 ") : STR("HTTP/1.0 "));
     to = put(to, (struct str){code, sizeof(code)});
     to = put(to, reason);
     to = put(to, STR("\r\n"));

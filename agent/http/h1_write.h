@@ -14,8 +14,9 @@
  * stand (the caller has set content-length or transfer-encoding). False, and nothing written, when
  * :method, :path or :authority cannot stand in a request line. */
 bool h1_write_request(struct buf *out, const struct headers *h);
-/* Status line with the registered reason phrase, then the ordinary fields. */
-void h1_write_response(struct buf *out, const struct headers *h);
+/* Status line (HTTP/1.minor_version) with the registered reason phrase, then the ordinary fields.
+ */
+void h1_write_response(struct buf *out, const struct headers *h, unsigned minor_version);
 /* One chunk (nothing for n == 0, which would end the body). */
 void h1_write_chunk(struct buf *out, const void *p, size_t n);
 /* Last chunk and trailers (NULL: none). */

@@ -179,7 +179,7 @@ static void answer_expect(struct h2_conn *h, struct stream *s, bool end)
         return;
     headers_remove_id(&s->req, HDR_EXPECT);
     if (!end)
-        send_1xx(s, 100);
+        stream_send_1xx(s, 100);
 }
 
 static void count_request(struct h2_conn *h)
@@ -194,19 +194,18 @@ static void count_request(struct h2_conn *h)
     }
 }
 
-static bool has_underscore(const struct headers *h)
+static bool check_underscores(struct h2_conn *h, struct h2_stream *st)
 {
-    for (size_t i = 0; i < h->n; i++)
-        if (str_find(header_name(h, &h->v[i]), '_') >= 0)
-            return true;
+    if (hcm_check_underscores(h->hcm, &st->head))
+        return true;
+    stat_inc(h->session.stats->requests_rejected_with_underscores_in_headers);
     return false;
 }
 
 static void on_headers(struct h2_session *session, struct h2_stream *st, bool end)
 {
     struct h2_conn *h = of_session(session);
-    if (h->hcm->conf->underscores == CONF_UNDERSCORES_REJECT && has_underscore(&st->head)) {
-        stat_inc(session->stats->requests_rejected_with_underscores_in_headers);
+    if (!check_underscores(h, st)) {
         h2_stream_reset(st, H2_PROTOCOL_ERROR);
         return;
     }
@@ -235,7 +234,10 @@ static void on_body(struct h2_session *session, struct h2_stream *st, struct buf
 static void on_trailers(struct h2_session *session, struct h2_stream *st)
 {
     struct stream *s = st->user;
-    (void)session;
+    if (!check_underscores(of_session(session), st)) {
+        stream_reset(s, FLAG_DOWNSTREAM_PROTOCOL_ERROR, "http2.unexpected_underscore");
+        return;
+    }
     struct headers spare = s->req_trailers;
     s->req_trailers = st->head;
     st->head = spare;
@@ -306,10 +308,12 @@ static void on_data(struct conn *c)
 static void on_eof(struct conn *c)
 {
     struct h2_conn *h = of_conn(c);
-    if (h->linger.is_on)
+    if (h->linger.is_on) {
         conn_close_after_flush(c);
-    else
-        conn_close(c);
+        return;
+    }
+    conn_close(c);
+    c->cause = CONN_CLOSED_REMOTE;
 }
 
 static void run_free(struct loop_task *t)
@@ -323,6 +327,7 @@ static void on_conn_close(struct conn *c)
     struct h2_conn *h = of_conn(c);
     stop_timers(h);
     http_linger_fini(&h->linger);
+    h->closed_active = h->streams_n > 0;
     h2_session_fini(&h->session);
     stop_timers(h); /* the end of a stream may have started one */
     stat_add(h->hcm->stats.cx_http2_active, -1);

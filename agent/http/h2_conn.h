@@ -17,6 +17,7 @@ struct h2_conn {
     struct hcm *hcm;
     struct downstream_info *down;
     struct http_linger linger;
+    bool closed_active; /* with requests in flight */
     struct loop_timer idle_timer, drain_timer, duration_timer;
     struct loop_task free_task;
     uint32_t streams_n, requests_n;  /* being served; of all time */

@@ -14,6 +14,12 @@ struct stream;
 #define HCM_STAT_MAP(X)                                                            \
     X(COUNTER, cx_total, "downstream_cx_total")                                    \
     X(COUNTER, cx_destroy, "downstream_cx_destroy")                                \
+    X(COUNTER, cx_destroy_local, "downstream_cx_destroy_local")                    \
+    X(COUNTER, cx_destroy_remote, "downstream_cx_destroy_remote")                  \
+    X(COUNTER, cx_destroy_active, "downstream_cx_destroy_active_rq")               \
+    X(COUNTER, cx_destroy_local_active, "downstream_cx_destroy_local_active_rq")   \
+    X(COUNTER, cx_destroy_remote_active, "downstream_cx_destroy_remote_active_rq") \
+    X(COUNTER, cx_delayed_close_timeout, "downstream_cx_delayed_close_timeout")    \
     X(COUNTER, cx_http1_total, "downstream_cx_http1_total")                        \
     X(COUNTER, cx_http2_total, "downstream_cx_http2_total")                        \
     X(COUNTER, cx_max_duration, "downstream_cx_max_duration_reached")              \
@@ -36,6 +42,7 @@ struct stream;
     X(COUNTER, rq_3xx, "downstream_rq_3xx")                                        \
     X(COUNTER, rq_4xx, "downstream_rq_4xx")                                        \
     X(COUNTER, rq_5xx, "downstream_rq_5xx")                                        \
+    X(COUNTER, rq_answered_early, "downstream_rq_response_before_rq_complete")     \
     X(COUNTER, rq_too_large, "downstream_rq_too_large")                            \
     X(COUNTER, rq_rx_reset, "downstream_rq_rx_reset")                              \
     X(COUNTER, rq_tx_reset, "downstream_rq_tx_reset")                              \
@@ -103,6 +110,9 @@ struct hcm_verdict {
 /* gRPC's status for one of HTTP; http/local_reply.c. Source: Grpc::Utility::httpToGrpcStatus. */
 int grpc_of_http(unsigned status);
 
+/* Removes fields with underscores, which those who map '-' to '_' take for others, if the
+ * configuration says so. False: the message is refused for one. For codecs, also on trailers. */
+bool hcm_check_underscores(const struct hcm *hcm, struct headers *h);
 /* Envoy's header pipeline (http/hcm_headers.c). */
 struct hcm_verdict hcm_request_headers(struct stream *s);
 void hcm_response_headers(struct stream *s);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/crypto.h"
+#include "base/mem.h"
 #include "http/hcm_private.h"
 #include "http/upgrade.h"
 #include "http/uri.h"
@@ -99,11 +100,9 @@ static void set_request_id(struct stream *s, bool is_edge)
     headers_set_id(&s->req, HDR_X_REQUEST_ID, (struct str){id, 36});
 }
 
-/* Takes what would be taken for another name by those who map '-' to '_'. False: refused. */
-static bool check_underscores(struct stream *s)
+bool hcm_check_underscores(const struct hcm *hcm, struct headers *h)
 {
-    struct headers *h = &s->req;
-    if (s->hcm->conf->underscores == CONF_UNDERSCORES_ALLOW)
+    if (hcm->conf->underscores == CONF_UNDERSCORES_ALLOW)
         return true;
     for (size_t i = 0; i < h->n;) {
         struct str name = header_name(h, &h->v[i]);
@@ -111,9 +110,11 @@ static bool check_underscores(struct stream *s)
             i++;
             continue;
         }
-        if (s->hcm->conf->underscores == CONF_UNDERSCORES_REJECT)
+        if (hcm->conf->underscores == CONF_UNDERSCORES_REJECT)
             return false;
-        headers_remove(h, (struct str){arena_strndup(&s->arena, name.p, name.n), name.n});
+        char *copy = mem_strndup(name.p, name.n);
+        headers_remove(h, (struct str){copy, name.n});
+        mem_free(copy);
     }
     return true;
 }
@@ -123,13 +124,11 @@ static struct hcm_verdict check_request(struct stream *s)
     struct str path = headers_get(&s->req, HDR_PATH);
     struct str method = headers_get(&s->req, HDR_METHOD);
     bool is_connect = str_is(method, "CONNECT");
-    if (!check_underscores(s))
-        return (struct hcm_verdict){.status = 400, .details = "http1.unexpected_underscore"};
     if (!headers_get(&s->req, HDR_AUTHORITY).p)
         return (struct hcm_verdict){.status = 400, .details = "missing_host_header"};
     if (!path.p && !is_connect)
         return (struct hcm_verdict){.status = 404, .details = "missing_path_rejected"};
-    if (!is_connect && path.n && path.p[0] != '/' && !str_is(path, "*")) {
+    if (!is_connect && path.n && path.p[0] != '/') {
         stat_inc(s->hcm->stats.rq_non_relative_path);
         return (struct hcm_verdict){.status = 404, .details = "absolute_path_rejected"};
     }
@@ -165,15 +164,26 @@ static bool is_grpc(struct str type)
     return str_starts(type, STR("application/grpc")) && (type.n == 16 || type.p[16] == '+');
 }
 
+static struct str copy_of(struct stream *s, struct str text)
+{
+    return (struct str){text.n ? arena_strndup(&s->arena, text.p, text.n) : NULL, text.n};
+}
+
 static struct hcm_verdict check_upgrade(struct stream *s, struct str type)
 {
     if (!type.n)
         return (struct hcm_verdict){0};
-    if (!upgrade_is_allowed(s, type)) {
+    enum upgrade_verdict verdict = upgrade_judge(s, type);
+    /* The router finds no route either. */
+    if (verdict == UPGRADE_UNROUTED && str_is(type, "CONNECT"))
+        return (struct hcm_verdict){0};
+    if (verdict != UPGRADE_ALLOWED) {
         stat_inc(s->hcm->stats.rq_ws_on_non_ws_route);
         return (struct hcm_verdict){.status = 403, .details = "upgrade_failed"};
     }
     s->upgrade = type;
+    stat_inc(s->hcm->stats.cx_upgrades_total);
+    stat_add(s->hcm->stats.cx_upgrades_active, 1);
     return (struct hcm_verdict){0};
 }
 
@@ -186,16 +196,16 @@ struct hcm_verdict hcm_request_headers(struct stream *s)
     struct hcm_verdict v = check_request(s);
     if (v.status)
         return v;
-    struct str type = upgrade_wanted(h);
+    struct str type = upgrade_wanted(s), connection = STR_NULL;
     if (type.n)
-        type.p = arena_strndup(&s->arena, type.p, type.n);
+        connection = copy_of(s, headers_get(h, HDR_CONNECTION));
     v = hcm_normalize(s);
     if (v.status)
         return v;
     remove_nominated(h);
     remove_hop_by_hop(h);
     if (type.n && !str_is(type, "CONNECT"))
-        upgrade_mark(h, type);
+        upgrade_mark(h, connection, type);
     keep_te_trailers(h);
     check_referer(h);
     headers_remove_id(h, HDR_X_ENVOY_INTERNAL);
@@ -227,10 +237,13 @@ void hcm_response_headers(struct stream *s)
 {
     const struct conf_hcm *conf = s->hcm->conf;
     struct headers *h = &s->resp;
+    bool is_taken = upgrade_is_taken(s, headers_status(h)) && !str_is(s->upgrade, "CONNECT");
+    struct str connection = is_taken ? copy_of(s, headers_get(h, HDR_CONNECTION)) : STR_NULL;
+    struct str type = is_taken ? copy_of(s, headers_get(h, HDR_UPGRADE)) : STR_NULL;
     remove_nominated(h);
     remove_hop_by_hop(h);
-    if (upgrade_is_taken(s, headers_status(h)) && !str_is(s->upgrade, "CONNECT"))
-        upgrade_mark(h, s->upgrade);
+    if (is_taken)
+        upgrade_mark(h, connection.n ? connection : STR("upgrade"), type.n ? type : s->upgrade);
     if (!headers_find(h, HDR_DATE))
         headers_add_id(h, HDR_DATE, http_date(s));
     if (conf->server_header == CONF_SERVER_OVERWRITE ||

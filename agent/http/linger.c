@@ -11,10 +11,12 @@ static void start(struct http_linger *l)
 static void on_timer(struct loop_timer *t)
 {
     struct http_linger *l = container_of(t, struct http_linger, timer);
-    if (l->conn->tx_bytes != l->tx_bytes)
+    if (l->conn->tx_bytes != l->tx_bytes) {
         start(l);
-    else
-        conn_close(l->conn);
+        return;
+    }
+    l->has_timed_out = true;
+    conn_close(l->conn);
 }
 
 void http_linger_init(struct http_linger *l, struct conn *conn, uint32_t timeout_ms)

@@ -14,6 +14,7 @@ struct http_linger {
     uint64_t tx_bytes; /* what was sent when the timer started */
     uint32_t timeout_ms;
     bool is_on;
+    bool has_timed_out; /* the peer did not close */
 };
 
 /* timeout_ms 0: closes once the output is flushed, without waiting for the peer. */

@@ -31,7 +31,9 @@ static void count_end(struct stream *s)
 {
     const struct hcm_stats *st = &s->hcm->stats;
     stat_add(st->rq_active, -1);
-    stat_add(st->cx_upgrades_active, s->is_upgraded ? -1 : 0);
+    stat_add(st->cx_upgrades_active, s->upgrade.n ? -1 : 0);
+    if (!s->req_complete && !s->is_reset)
+        stat_inc(st->rq_rx_reset); /* what is still to come of it is not wanted */
     if (!s->info.status)
         return;
     static const size_t offsets[] = {
@@ -189,20 +191,12 @@ void stream_reset(struct stream *s, uint32_t flag, const char *details)
     if (details)
         s->info.details = details;
     stat_inc(s->hcm->stats.rq_tx_reset);
+    stat_inc(s->hcm->stats.rq_rx_reset); /* the codec tells it as a reset, too */
     s->codec->reset(s);
     finish(s);
 }
 
 /* ---- the response's way out ---- */
-
-static void count_upgrade(struct stream *s)
-{
-    s->is_upgraded = upgrade_is_taken(s, s->info.status);
-    if (!s->is_upgraded)
-        return;
-    stat_inc(s->hcm->stats.cx_upgrades_total);
-    stat_add(s->hcm->stats.cx_upgrades_active, 1);
-}
 
 void stream_send_headers(struct stream *s, bool end)
 {
@@ -210,6 +204,8 @@ void stream_send_headers(struct stream *s, bool end)
         return;
     hcm_response_headers(s);
     s->resp_started = true;
+    if (!s->req_complete)
+        stat_inc(s->hcm->stats.rq_answered_early);
     s->info.status = headers_status(&s->resp);
     if (s->info.status < 100) { /* a filter broke it */
         s->info.status = 500;
@@ -217,7 +213,7 @@ void stream_send_headers(struct stream *s, bool end)
     }
     s->info.resp_first_us = loop_now_us(s->loop);
     loop_timer_stop(&s->request_timer);
-    count_upgrade(s);
+    s->is_upgraded = upgrade_is_taken(s, s->info.status);
     touch(s);
     if (end)
         s->resp_complete = true;
@@ -275,10 +271,13 @@ void stream_upstream_trailers(struct stream *s)
         filter_chain_trailers(s, DIR_RESP);
 }
 
-void stream_upstream_1xx(struct stream *s, unsigned status)
+void stream_send_1xx(struct stream *s, unsigned status)
 {
-    if (!s->is_ended && !s->resp_started)
-        s->codec->send_1xx(s, status);
+    if (s->is_ended || s->resp_started)
+        return;
+    stat_inc(s->hcm->stats.rq_1xx);
+    stat_inc(s->hcm->stats.rq_completed);
+    s->codec->send_1xx(s, status);
 }
 
 /* ---- back-pressure ---- */
@@ -296,8 +295,10 @@ static void disable_response(struct stream *s, bool disable)
 {
     if (disable ? s->resp_disabled++ != 0 : --s->resp_disabled != 0)
         return;
+    if (s->is_ended || !s->filters_n) /* no filter saw a request that could not be parsed */
+        return;
     struct http_filter *router = &s->filters[s->filters_n - 1];
-    if (!s->is_ended && router->ops->resp_read_disable)
+    if (router->ops->resp_read_disable)
         router->ops->resp_read_disable(router, disable);
 }
 

@@ -180,7 +180,8 @@ void stream_reset(struct stream *s, uint32_t flag, const char *details);
 void stream_upstream_headers(struct stream *s, bool end);
 void stream_upstream_body(struct stream *s, struct buf *data, bool end);
 void stream_upstream_trailers(struct stream *s);
-void stream_upstream_1xx(struct stream *s, unsigned status);
+/* An interim response, from the upstream or by the codec. */
+void stream_send_1xx(struct stream *s, unsigned status);
 /* Router: it cannot take more of the request body now, or can again. */
 void stream_request_read_disable(struct stream *s, bool disable);
 

@@ -14,12 +14,31 @@ static bool has_token(const struct headers *h, enum hdr id, struct str wanted)
     return false;
 }
 
-struct str upgrade_wanted(const struct headers *h)
+/* Types in several lines are one list, which no configuration names. */
+static struct str joined_type(struct stream *s)
 {
+    struct sbuf all = {0};
+    for (const struct header *e = s->req.v; e < s->req.v + s->req.n; e++) {
+        if (e->id != HDR_UPGRADE)
+            continue;
+        struct str one = header_value(&s->req, e);
+        if (all.n)
+            sbuf_addc(&all, ',');
+        sbuf_add(&all, one.p, one.n);
+    }
+    struct str out = {all.n ? arena_strndup(&s->arena, all.p, all.n) : NULL, all.n};
+    sbuf_fini(&all);
+    return out;
+}
+
+struct str upgrade_wanted(struct stream *s)
+{
+    const struct headers *h = &s->req;
     if (str_is(headers_get(h, HDR_METHOD), "CONNECT"))
         return STR("CONNECT");
-    struct str type = headers_get(h, HDR_UPGRADE);
-    return type.n && has_token(h, HDR_CONNECTION, STR("upgrade")) ? type : STR_NULL;
+    if (!headers_get(h, HDR_UPGRADE).n || !has_token(h, HDR_CONNECTION, STR("upgrade")))
+        return STR_NULL;
+    return joined_type(s);
 }
 
 const struct conf_upgrade *upgrade_find(const struct conf_upgrade *v, size_t n, struct str type)
@@ -30,22 +49,25 @@ const struct conf_upgrade *upgrade_find(const struct conf_upgrade *v, size_t n, 
     return NULL;
 }
 
-bool upgrade_is_allowed(struct stream *s, struct str type)
+enum upgrade_verdict upgrade_judge(struct stream *s, struct str type)
 {
     const struct conf_hcm *conf = s->hcm->conf;
     const struct conf_route_config *rc;
     struct route_choice choice;
     const struct conf_upgrade *u = NULL;
-    if (!route_resolve(s, &s->req, &rc, &choice) && choice.route)
+    bool has_route = !route_resolve(s, &s->req, &rc, &choice) && choice.route;
+    if (has_route)
         u = upgrade_find(choice.route->upgrades, choice.route->upgrades_n, type);
     if (!u)
         u = upgrade_find(conf->upgrades, conf->upgrades_n, type);
-    return u && u->is_enabled;
+    if (u && u->is_enabled)
+        return UPGRADE_ALLOWED;
+    return has_route ? UPGRADE_REFUSED : UPGRADE_UNROUTED;
 }
 
-void upgrade_mark(struct headers *h, struct str type)
+void upgrade_mark(struct headers *h, struct str connection, struct str type)
 {
-    headers_set_id(h, HDR_CONNECTION, STR("upgrade"));
+    headers_set_id(h, HDR_CONNECTION, connection);
     headers_set_id(h, HDR_UPGRADE, type);
 }
 
@@ -61,7 +83,7 @@ void upgrade_from_h2(struct headers *h)
     struct str protocol = headers_get_name(h, STR(":protocol"));
     if (!protocol.p || !str_is(headers_get(h, HDR_METHOD), "CONNECT"))
         return;
-    upgrade_mark(h, protocol);
+    upgrade_mark(h, STR("upgrade"), protocol);
     headers_set_id(h, HDR_METHOD, STR("GET"));
     headers_remove(h, STR(":protocol"));
 }

@@ -7,14 +7,20 @@
 
 #include "http/stream.h"
 
-/* What the request asks for: an upgrade's type, "CONNECT", or STR_NULL. A view of h. */
-struct str upgrade_wanted(const struct headers *h);
+enum upgrade_verdict {
+    UPGRADE_ALLOWED,
+    UPGRADE_REFUSED,
+    UPGRADE_UNROUTED, /* refused, and there is no route either */
+};
+
+/* What the request asks for: an upgrade's type, "CONNECT", or STR_NULL. Of the stream's arena. */
+struct str upgrade_wanted(struct stream *s);
 /* Of that type, in any case of letters; NULL: none. */
 const struct conf_upgrade *upgrade_find(const struct conf_upgrade *v, size_t n, struct str type);
 /* Whether the route, or else the connection manager, lets this request have it. */
-bool upgrade_is_allowed(struct stream *s, struct str type);
-/* Puts the fields of the hop back that an upgrade needs. */
-void upgrade_mark(struct headers *h, struct str type);
+enum upgrade_verdict upgrade_judge(struct stream *s, struct str type);
+/* Puts the fields of the hop back that an upgrade needs, as they came. */
+void upgrade_mark(struct headers *h, struct str connection, struct str type);
 /* The response takes the upgrade: from here on there are bytes, and no framing. */
 bool upgrade_is_taken(const struct stream *s, unsigned status);
 

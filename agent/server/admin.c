@@ -238,6 +238,7 @@ static struct conf_listener *make_conf(const struct addr *address, const struct 
                              .delayed_close_timeout_ms = 1000,
                              .use_remote_address = true,
                              .accept_http_10 = true,
+                             .default_host_for_http_10 = "",
                              .access_logs = b->admin_access_logs,
                              .access_logs_n = b->admin_access_logs_n,
                              .filters_n = 1};

@@ -24,6 +24,7 @@ static void reset(struct h1_client *h, enum upstream_reset why, const char *fail
 {
     struct upstream_request *r = h->request;
     h->request = NULL;
+    h->c->was_cut = r != NULL;
     client_close(h->c);
     if (r)
         request_reset(r, why, failure);
@@ -41,6 +42,8 @@ static void protocol_error(struct h1_client *h)
 static void complete_response(struct h1_client *h)
 {
     h->request->is_done = true;
+    if (h->c->conn.in.len)
+        stat_inc(h->c->host->cluster->stats.upstream_cx_protocol_error);
     if (h->c->conn.in.len || !h->parser.keep_alive || h->c->conn.is_eof)
         h->c->must_close = true;
 }
@@ -75,6 +78,8 @@ static bool parse_head(struct h1_client *h)
         return true;
     }
     bool end = h->parser.state == H1_DONE;
+    if (!h->parser.keep_alive && h->parser.body != H1_BODY_UNTIL_CLOSE)
+        stat_inc(r->cluster->stats.upstream_cx_close_notify);
     if (end)
         complete_response(h);
     r->ops->on_headers(r, end);
@@ -188,6 +193,9 @@ static void finish_eof(struct h1_client *h)
         struct buf none = {0};
         r->is_done = true;
         r->ops->on_body(r, &none, true);
+    } else if (!r->is_done && (h->parser.state != H1_HEAD || h->c->conn.in.len)) {
+        h->parser.error = H1_ERROR_CODEC; /* half a message */
+        protocol_error(h);
     } else if (!r->is_done) {
         reset(h, UPSTREAM_RESET_TERMINATED, "");
     } else {
@@ -299,7 +307,7 @@ static bool detach(struct client *c, struct upstream_request *r, bool is_whole)
     struct h1_client *h = c->codec_state;
     if (r->read_disabled)
         conn_read_enable(&c->conn);
-    c->was_cut = !r->is_done;
+    c->was_cut = !is_whole;
     h->request = NULL;
     client_count_bytes(c);
     return is_whole && conn_is_open(&c->conn) && !c->must_close && !c->conn.in.len;

@@ -35,7 +35,8 @@ static struct framing inspect(const struct headers *h, bool end)
         f.has_length = f.is_clean = false;
     }
     struct str method = headers_get(h, HDR_METHOD);
-    f.needs_zero = end && !str_is(method, "GET") && !str_is(method, "HEAD");
+    f.needs_zero = end && !str_is(method, "GET") && !str_is(method, "HEAD") &&
+                   !str_is(method, "DELETE") && !str_is(method, "TRACE");
     if (end ? (f.has_length ? f.length != 0 : f.needs_zero) : !f.has_length)
         f.is_clean = false;
     return f;
@@ -75,7 +76,8 @@ static const struct headers *fix_upgrade(const struct upstream_request *r, const
     headers_remove_id(copy, HDR_CONTENT_LENGTH);
     if (request_is_connect(r))
         return copy;
-    headers_add_id(copy, HDR_CONNECTION, STR("Upgrade"));
+    struct str connection = headers_get(h, HDR_CONNECTION);
+    headers_add_id(copy, HDR_CONNECTION, connection.n ? connection : STR("upgrade"));
     headers_add_id(copy, HDR_UPGRADE, r->upgrade);
     return copy;
 }

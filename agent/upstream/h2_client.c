@@ -240,6 +240,8 @@ static bool detach(struct client *c, struct upstream_request *r, bool is_whole)
 {
     struct h2_stream *st = r->codec_stream;
     r->codec_stream = NULL;
+    if (!is_whole)
+        stat_inc(r->cluster->stats.upstream_rq_tx_reset);
     if (st && is_whole)
         h2_stream_detach(st);
     else if (st)

@@ -56,8 +56,6 @@ static void finish_active(struct upstream_request *r)
 {
     struct client *c = r->client;
     bool is_whole = r->is_done && r->request_complete;
-    if (!is_whole)
-        stat_inc(r->cluster->stats.upstream_rq_tx_reset);
     release(r);
     bool is_usable = c->codec->detach(c, r, is_whole);
     r->read_disabled = false;

@@ -317,7 +317,7 @@ static const struct {
      "\r\n\r\nupstream request timeout", "", "response_timeout", "UT",
      "x-envoy-expected-rq-timeout-ms: 60\r\n"},
     {"upstream cut in the body", "GET /cut HTTP/1.1\r\n" HOST "\r\n", "200 OK", "half", "",
-     "upstream_reset_after_response_started{connection_termination}", "UC", ""},
+     "upstream_reset_after_response_started{protocol_error}", "UPE", ""},
     {"rewrites", "GET /rewrite/ok HTTP/1.1\r\n" HOST "\r\n", "200 OK", "", "", "via_upstream", "-",
      "GET /ok HTTP/1.1\r\nhost: other.com\r\n"},
     {"rewrites keep what was", "GET /rewrite/ok HTTP/1.1\r\n" HOST "\r\n", "200 OK", "", "",

@@ -113,7 +113,7 @@ static void test_responses(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct buf out = {0};
         fill(&h, rows[i].fields);
-        h1_write_response(&out, &h);
+        h1_write_response(&out, &h, 1);
         if (!str_is(buf_str(&out), rows[i].expect))
             fail_msg("%s: %.*s", rows[i].name, STR_ARG(buf_str(&out)));
         buf_fini(&out);
@@ -151,7 +151,7 @@ static void test_round_trip(void **state)
     for (int i = 0; i < 90; i++)
         headers_add(&h, STR("x-some-name"), (struct str){data, (size_t)i * 3});
     struct buf out = {0};
-    h1_write_response(&out, &h);
+    h1_write_response(&out, &h, 1);
     h1_write_chunk(&out, data, sizeof(data));
     h1_write_last_chunk(&out, NULL);
     struct h1_parser p;
