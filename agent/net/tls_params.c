@@ -9,6 +9,7 @@
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:" \
     "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:"     \
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
+#define CIPHERS_1_3 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define CURVES "X25519:P-256"
 
 /* What OpenSSL 3.0 does not have and Envoy's defaults contain. */
@@ -62,9 +63,10 @@ static int set_ciphers(SSL_CTX *ctx, const struct tls_params *p, struct error *e
 {
     if (p->ciphers && check_ciphers(ctx, p->ciphers, err))
         return -ERR_INVALID;
-    if (!SSL_CTX_set_cipher_list(ctx, p->ciphers ? p->ciphers : CIPHERS))
+    if (!SSL_CTX_set_ciphersuites(ctx, CIPHERS_1_3) ||
+        !SSL_CTX_set_cipher_list(ctx, p->ciphers ? p->ciphers : CIPHERS))
         return error_set(err, ERR_INVALID, "cipher_suites: Failed to initialize cipher suites %s",
-                         p->ciphers);
+                         p->ciphers ? p->ciphers : CIPHERS);
     return 0;
 }
 

@@ -21,7 +21,7 @@ static bool set_mac(EVP_MAC_CTX *mac, const uint8_t *key)
     return EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
-/* 0: the ticket is of no key of ours; 2: of one that is being replaced; -1: failure. */
+/* 0: the ticket is of no key of ours; 2: a new one is due; -1: failure. */
 static int use_key(SSL *ssl, unsigned char name[NAME], unsigned char *iv, EVP_CIPHER_CTX *cipher,
                    EVP_MAC_CTX *mac, int is_encrypting)
 {
@@ -42,8 +42,9 @@ static int use_key(SSL *ssl, unsigned char name[NAME], unsigned char *iv, EVP_CI
         if (!set_mac(mac, key) ||
             !EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key + NAME + SECRET, iv))
             return -1;
-        /* 1.3 clients get a new ticket anyway. */
-        return i ? 2 : 1;
+        /* Clients of 1.3 use a ticket once (RFC 8446 C.4): without a new one their next handshake
+         * is a full one. */
+        return i || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
     }
     return 0;
 }
