@@ -1,6 +1,7 @@
 /* Access log: Envoy's format strings, written by a thread of their own so that no worker ever
- * waits for a file. Lines that do not fit the queue are dropped and counted
- * (access_log.dropped). Source: envoy.config.accesslog.v3. */
+ * waits for a file, or for another worker. A worker's lines stay in order; those that do not fit
+ * its queue (1 MiB for each file) are dropped and counted (access_log.dropped; filesystem.* are
+ * Envoy's). Source: envoy.config.accesslog.v3. */
 #ifndef FILTERS_ACCESS_LOG_H
 #define FILTERS_ACCESS_LOG_H
 
@@ -10,8 +11,14 @@
 struct access_log_writer;
 struct access_logs;
 
-/* [main] flush_ms: --file-flush-interval-msec. One writer serves all workers. */
-int access_log_writer_create(unsigned flush_ms, struct access_log_writer **w_r, struct error *err);
+struct access_log_options {
+    unsigned flush_ms; /* --file-flush-interval-msec */
+    size_t flush_size; /* bytes that are not waited with, of one worker and file */
+};
+
+/* [main] One writer serves all workers. */
+int access_log_writer_create(const struct access_log_options *o, struct access_log_writer **w_r,
+                             struct error *err);
 void access_log_writer_destroy(struct access_log_writer **w); /* flushes */
 /* [any] Reopens the files (SIGUSR1, POST /reopen_logs). */
 void access_log_writer_reopen(struct access_log_writer *w);

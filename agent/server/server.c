@@ -292,8 +292,10 @@ static int start(struct server *s, struct error *err)
         server_start_stats(s);
         rc = signals_watch(s, err);
     }
+    const struct access_log_options logs = {s->options->file_flush_interval_ms,
+                                            (size_t)s->options->file_flush_min_kb * 1024};
     if (!rc)
-        rc = access_log_writer_create(s->options->file_flush_interval_ms, &s->logs, err);
+        rc = access_log_writer_create(&logs, &s->logs, err);
     if (!rc)
         rc = dns_create(s->loop, &s->dns, err);
     if (!rc)
