@@ -49,8 +49,15 @@ struct bootstrap_cluster {
 /* A layer of layered_runtime. */
 struct bootstrap_layer {
     const char *name;
-    struct str values;     /* static_layer, a serialized Struct; empty for others */
-    const char *rtds_name; /* rtds_layer: the resource; "" for others */
+    enum {
+        BOOTSTRAP_LAYER_STATIC,
+        BOOTSTRAP_LAYER_DISK,
+        BOOTSTRAP_LAYER_ADMIN,
+        BOOTSTRAP_LAYER_RTDS
+    } kind;
+    struct str values;       /* of the static one: a serialized Struct */
+    const char *link, *path; /* of one on disk: what is replaced (symlink_root), and the folder */
+    const char *rtds_name;   /* of one by RTDS: the resource */
     struct conf_source source;
 };
 

@@ -35,6 +35,15 @@ struct str bootstrap_pack(struct bootstrap *b, const ProtobufCMessage *msg);
 int bootstrap_set_sources(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
                           struct error *err);
 
+int bootstrap_read_source(const struct bootstrap *b, struct decode *d,
+                          const Envoy__Config__Core__V3__ConfigSource *m,
+                          struct bootstrap_source *s, struct error *err);
+
+/* ---- bootstrap_runtime.c ---- */
+/* layered_runtime */
+int bootstrap_set_layers(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
+                         struct error *err);
+
 /* ---- bootstrap_tls.c ---- */
 /* Where PEM text is; files are not read. */
 int bootstrap_pem(struct decode *d, const Envoy__Config__Core__V3__DataSource *m,

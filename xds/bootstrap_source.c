@@ -7,11 +7,9 @@ typedef Envoy__Config__Core__V3__ApiConfigSource api_msg;
 typedef Envoy__Config__Core__V3__GrpcService grpc_msg;
 typedef Envoy__Config__Core__V3__GrpcService__GoogleGrpc google_msg;
 typedef Envoy__Config__Core__V3__ConfigSource source_msg;
-typedef Envoy__Config__Bootstrap__V3__RuntimeLayer layer_msg;
 
 #define API(x) ENVOY__CONFIG__CORE__V3__API_CONFIG_SOURCE__API_TYPE__##x
 #define SOURCE(x) ENVOY__CONFIG__CORE__V3__CONFIG_SOURCE__CONFIG_SOURCE_SPECIFIER_##x
-#define LAYER(x) ENVOY__CONFIG__BOOTSTRAP__V3__RUNTIME_LAYER__LAYER_SPECIFIER_##x
 #define GRPC(x) ENVOY__CONFIG__CORE__V3__GRPC_SERVICE__TARGET_SPECIFIER_##x
 #define CREDENTIAL(x) \
     ENVOY__CONFIG__CORE__V3__GRPC_SERVICE__GOOGLE_GRPC__CHANNEL_CREDENTIALS__CREDENTIAL_SPECIFIER_##x
@@ -21,7 +19,6 @@ enum {
     FETCH_TIMEOUT_MS = 15000,
     SERVICES_MAX = 16,
     TARGETS_MAX = 64,
-    LAYERS_MAX = 16,
 };
 
 static int check_version(Envoy__Config__Core__V3__ApiVersion version, const char *field,
@@ -231,8 +228,8 @@ static int set_file(struct decode *d, const char *path, const char *directory,
     return *path ? 0 : error_set(err, ERR_INVALID, "path: must not be empty");
 }
 
-static int read_source(const struct bootstrap *b, struct decode *d, const source_msg *m,
-                       struct bootstrap_source *s, struct error *err)
+int bootstrap_read_source(const struct bootstrap *b, struct decode *d, const source_msg *m,
+                          struct bootstrap_source *s, struct error *err)
 {
     int rc = decode_config_source(d, m, &s->conf, err);
     if (!rc)
@@ -272,44 +269,7 @@ static int set_source(struct bootstrap *b, struct decode *d, const source_msg *m
                       struct bootstrap_source *s, struct error *err)
 {
     s->conf.initial_fetch_timeout_ms = FETCH_TIMEOUT_MS;
-    return m ? read_source(b, d, m, s, err) : 0;
-}
-
-/* admin_layer holds nothing at the start. */
-static int set_layer(struct bootstrap *b, struct decode *d, const layer_msg *m,
-                     struct bootstrap_layer *l, struct error *err)
-{
-    l->name = decode_text(d, m->name);
-    l->rtds_name = "";
-    if (!*m->name)
-        return error_set(err, ERR_INVALID, "name: must not be empty");
-    if (m->layer_specifier_case == LAYER(STATIC_LAYER))
-        l->values = bootstrap_pack(b, &m->static_layer->base);
-    if (m->layer_specifier_case != LAYER(RTDS_LAYER))
-        return 0;
-    struct bootstrap_source source = {0};
-    l->rtds_name = decode_text(d, m->rtds_layer->name);
-    if (!*l->rtds_name)
-        return error_set(err, ERR_INVALID, "rtds_layer.name: must not be empty");
-    if (!m->rtds_layer->rtds_config)
-        return error_set(err, ERR_INVALID, "rtds_layer.rtds_config: required");
-    if (read_source(b, d, m->rtds_layer->rtds_config, &source, err))
-        return error_prefix(err, "rtds_layer.rtds_config.");
-    l->source = source.conf;
-    return 0;
-}
-
-static int set_layers(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
-                      struct error *err)
-{
-    size_t n = m->layered_runtime ? m->layered_runtime->n_layers : 0;
-    if (n > LAYERS_MAX)
-        return error_set(err, ERR_LIMIT, "layered_runtime.layers: at most %d", LAYERS_MAX);
-    b->layers = DECODE_ARRAY(d, struct bootstrap_layer, n);
-    for (; b->layers_n < n; b->layers_n++)
-        if (set_layer(b, d, m->layered_runtime->layers[b->layers_n], &b->layers[b->layers_n], err))
-            return error_prefix(err, "layered_runtime.layers[%zu].", b->layers_n);
-    return 0;
+    return m ? bootstrap_read_source(b, d, m, s, err) : 0;
 }
 
 int bootstrap_set_sources(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
@@ -333,7 +293,7 @@ int bootstrap_set_sources(struct bootstrap *b, struct decode *d, const bootstrap
         return error_set(err, ERR_INVALID,
                          "node: node 'id' and 'cluster' are required. Set it either in 'node' "
                          "config or via --service-node and --service-cluster options.");
-    return rc ? error_prefix(err, "dynamic_resources.") : set_layers(b, d, m, err);
+    return rc ? error_prefix(err, "dynamic_resources.") : bootstrap_set_layers(b, d, m, err);
 }
 
 int bootstrap_find_source(const struct bootstrap *b, const struct conf_source *conf,
@@ -345,7 +305,7 @@ int bootstrap_find_source(const struct bootstrap *b, const struct conf_source *c
                           &envoy__config__core__v3__config_source__descriptor, &msg, err);
     d.out = arena;
     if (!rc)
-        rc = read_source(b, &d, (const source_msg *)msg, s, err);
+        rc = bootstrap_read_source(b, &d, (const source_msg *)msg, s, err);
     decode_end(&d);
     return rc;
 }

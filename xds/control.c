@@ -99,10 +99,26 @@ static void want_listeners(struct control *c)
         loop_timer_start(&c->lds_timer, lds->conf.initial_fetch_timeout_ms);
 }
 
+static void want_clusters(struct control *c)
+{
+    const struct bootstrap_source *cds = &c->o.bootstrap->cds;
+    c->is_cds_wanted = true;
+    log_info(LOG_MAIN, "cm init: initializing cds");
+    if (cds->kind == BOOTSTRAP_SOURCE_NONE) {
+        c->has_cds = true;
+        return;
+    }
+    sources_want(c->sources, &cds->conf, XDS_CDS, NULL);
+    if (cds->conf.initial_fetch_timeout_ms)
+        loop_timer_start(&c->cds_timer, cds->conf.initial_fetch_timeout_ms);
+}
+
 static void check_initialized(struct control *c)
 {
-    if (c->is_initialized)
+    if (c->is_initialized || !runtime_is_ready(c))
         return;
+    if (!c->is_cds_wanted)
+        want_clusters(c);
     bool is_dynamic = sources_is_used(c->sources) || c->o.bootstrap->lds.kind;
     if (is_dynamic && c->has_cds && is_warm(c, XDS_CDS))
         want_listeners(c);
@@ -224,6 +240,8 @@ static void on_update(void *arg, const struct xds_update *u)
     for (size_t i = 0; i < u->removed_n; i++) {
         if (u->type == XDS_SDS)
             sds_remove_named(c, u->source, u->removed[i]);
+        if (u->type == XDS_RTDS)
+            rtds_note_answer(c, u->removed[i]);
         struct entry *e = store_find(c, u->type, u->removed[i]);
         if (e && !e->is_static)
             types[u->type].remove(c, e);
@@ -307,8 +325,6 @@ static void define_stats(struct control *c)
         enum stat_kind kind;
         const char *name;
     } rows[] = {
-        {&c->runtime_keys, STAT_GAUGE, "runtime.num_keys"},
-        {&c->runtime_layers, STAT_GAUGE, "runtime.num_layers"},
         {&c->connected, STAT_GAUGE, "control_plane.connected_state"},
         {&c->dynamic_unknown, STAT_COUNTER, "server.dynamic_unknown_fields"},
         {&c->static_unknown, STAT_COUNTER, "server.static_unknown_fields"},
@@ -347,19 +363,6 @@ int control_create(struct loop *loop, const struct control_options *o, struct co
     return 0;
 }
 
-static void want_clusters(struct control *c)
-{
-    const struct bootstrap_source *cds = &c->o.bootstrap->cds;
-    log_info(LOG_MAIN, "cm init: initializing cds");
-    if (cds->kind == BOOTSTRAP_SOURCE_NONE) {
-        c->has_cds = true;
-        return;
-    }
-    sources_want(c->sources, &cds->conf, XDS_CDS, NULL);
-    if (cds->conf.initial_fetch_timeout_ms)
-        loop_timer_start(&c->cds_timer, cds->conf.initial_fetch_timeout_ms);
-}
-
 static int check_static(struct batch *b, struct error *err)
 {
     return b->errors.n ? error_set(err, ERR_INVALID, "%s", b->errors.p) : 0;
@@ -370,9 +373,8 @@ int control_start(struct control *c, struct error *err)
     const struct bootstrap *boot = c->o.bootstrap;
     /* Connected first: static resources may refer to what comes by ADS. */
     const struct ads_ops ops = {on_update, on_connected, on_failure, c};
-    if (sources_create(c->loop, boot, &ops, &c->sources, err))
+    if (sources_create(c->loop, boot, &ops, &c->sources, err) || runtime_start(c, err))
         return -(int)err->code;
-    rtds_start(c);
     struct batch *b = batch_create(c, XDS_LDS, 0, 0);
     for (size_t i = 0; i < boot->secrets_n; i++)
         snapshot_set_secret(c->o.ops.edit(c->o.ops.arg), boot->secrets[i]->object.name,
@@ -390,7 +392,7 @@ int control_start(struct control *c, struct error *err)
         lds_apply(c, b, &r, true);
     }
     int rc = check_static(b, err);
-    if (!rc)
+    if (!rc && runtime_is_ready(c))
         want_clusters(c);
     control_check_later(c);
     batch_finish(b);
@@ -414,6 +416,7 @@ void control_close(struct control *c)
     c->is_closing = true;
     loop_timer_stop(&c->cds_timer);
     loop_timer_stop(&c->lds_timer);
+    runtime_close(c);
     sources_destroy(&c->sources);
 }
 
@@ -426,6 +429,7 @@ void control_destroy(struct control **control)
     store_fini(c);
     free_slots(c);
     sds_fini(c);
+    runtime_fini(c);
     eds_fini(c);
     mem_free((char *)c->scope_routes.bytes.p);
     for (int t = 0; t < XDS_TYPE_COUNT; t++)

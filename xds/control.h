@@ -66,6 +66,14 @@ void control_plugin_failed(struct control *c, const char *slot, const struct err
 void control_plugin_live(struct control *c);
 
 /* ---- for admin ---- */
+/* What the administrator's layer of the runtime shall say; value "": nothing of this key any more.
+ * ERR_NOT_FOUND: the bootstrap has no such layer. */
+struct control_override {
+    const char *key, *value;
+};
+int control_modify_runtime(struct control *c, const struct control_override *o, size_t n,
+                           struct error *err);
+
 enum control_status { CONTROL_ACTIVE, CONTROL_WARMING, CONTROL_REFUSED };
 
 struct control_row {

@@ -8,6 +8,7 @@
 #include "xds/control.h"
 #include "xds/decode.h"
 #include "xds/sources.h"
+#include "xds/watch.h"
 
 /* One resource by name. `active` serves; `warming` waits for something; both may be there. */
 struct entry {
@@ -67,6 +68,31 @@ struct control_stats {
 #undef X
 };
 
+/* A layer of the runtime. */
+struct runtime_layer {
+    struct control *control;
+    const struct bootstrap_layer *boot;
+    struct runtime *values;  /* of this layer alone; NULL: there is none now */
+    struct watch *watch;     /* on disk */
+    struct loop_timer timer; /* RTDS: initial_fetch_timeout */
+    bool is_settled;         /* not, or no longer, awaited */
+};
+
+#define RUNTIME_STAT_MAP(X)                                    \
+    X(GAUGE, keys, "num_keys")                                 \
+    X(GAUGE, layers, "num_layers")                             \
+    X(GAUGE, admin_overrides_active, "admin_overrides_active") \
+    X(COUNTER, load_success, "load_success")                   \
+    X(COUNTER, load_error, "load_error")                       \
+    X(COUNTER, override_dir_exists, "override_dir_exists")     \
+    X(COUNTER, override_dir_not_exists, "override_dir_not_exists")
+
+struct runtime_stats {
+#define X(kind, field, name) stat_id field;
+    RUNTIME_STAT_MAP(X)
+#undef X
+};
+
 struct control {
     struct loop *loop;
     struct control_options o;
@@ -80,14 +106,16 @@ struct control {
     struct control_stats stats[XDS_TYPE_COUNT];
     struct pb_unknown unknown;
     stat_id connected, dynamic_unknown, static_unknown;
-    stat_id runtime_keys, runtime_layers;
     stat_id active_clusters, warming_clusters, cluster_added, cluster_modified, cluster_removed;
     stat_id active_listeners, warming_listeners, listener_in_place_updated, listener_added,
         listener_modified, listener_removed, listener_create_success, listener_create_failure;
+    struct runtime_layer *runtime; /* in the order of the bootstrap */
+    size_t runtime_n;
+    struct runtime_stats runtime_stats;
     unsigned scopes_wanted;          /* by listeners */
     struct conf_source scope_routes; /* of the routes of scopes; own copy */
     bool has_srds;
-    bool is_lds_wanted, is_initialized, has_cds, has_lds, is_closing;
+    bool is_cds_wanted, is_lds_wanted, is_initialized, has_cds, has_lds, is_closing;
     struct loop_timer cds_timer, lds_timer;
     struct loop_task check_task; /* warming entries are looked at once per turn */
     bool is_edited;
@@ -172,9 +200,22 @@ bool vhds_want(struct control *c, const struct entry *e, const struct conf_route
 void vhds_unwant(struct control *c, const struct conf_route_config *routes);
 bool vhds_is_ready(struct control *c, const struct entry *e);
 
+/* ---- control_runtime.c ---- */
+/* Reads the layers of the bootstrap, and asks for those that are discovered. */
+int runtime_start(struct control *c, struct error *err);
+/* Nothing is awaited any more. */
+bool runtime_is_ready(const struct control *c);
+void runtime_close(struct control *c);
+void runtime_fini(struct control *c);
+void runtime_publish(struct control *c);
+/* New values of a layer: an empty runtime of that one layer; it replaces those before. */
+struct runtime *runtime_layer_begin(const struct runtime_layer *l);
+void runtime_layer_set(struct runtime_layer *l, struct runtime *values);
+
 /* ---- control_rtds.c ---- */
-/* The layers of the bootstrap; asks for those that are discovered. */
-void rtds_start(struct control *c);
+int rtds_want(struct control *c, struct runtime_layer *l, struct error *err);
+/* The server has spoken of the resource, though without it. */
+void rtds_note_answer(struct control *c, const char *name);
 void rtds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void rtds_remove(struct control *c, struct entry *e);
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 
@@ -29,10 +30,13 @@ bool runtime_add_layer(struct runtime *r, const char *name)
 static void read_text(struct runtime_value *v)
 {
     char *end;
-    v->is_bool = !strcmp(v->text, "true") || !strcmp(v->text, "false");
-    v->boolean = !strcmp(v->text, "true");
     v->number = strtod(v->text, &end);
     v->is_number = *v->text && !*end && isfinite(v->number);
+    /* An integer is a truth value, too. */
+    bool is_integer = v->is_number && v->number >= 0 && v->number == floor(v->number);
+    bool is_true = !strcasecmp(v->text, "true");
+    v->is_bool = is_integer || is_true || !strcasecmp(v->text, "false");
+    v->boolean = is_true || (is_integer && v->number > 0);
 }
 
 void runtime_set(struct runtime *r, struct str key, const char *text,

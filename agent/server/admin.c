@@ -182,6 +182,30 @@ static void decode_value(struct str v, char *dst, size_t n)
     dst[at] = 0;
 }
 
+static char *decode_copy(struct str v)
+{
+    char *copy = mem_alloc(v.n + 1);
+    decode_value(v, copy, v.n + 1);
+    return copy;
+}
+
+void admin_each_query(const struct admin_request *r,
+                      void (*fn)(void *arg, const char *name, const char *value), void *arg)
+{
+    struct str rest = r->query, part;
+    while (str_next(&rest, '&', &part)) {
+        ptrdiff_t eq = str_find(part, '=');
+        size_t n = eq < 0 ? part.n : (size_t)eq;
+        if (!n)
+            continue;
+        char *name = decode_copy((struct str){part.p, n});
+        char *value = decode_copy(eq < 0 ? STR("") : (struct str){part.p + n + 1, part.n - n - 1});
+        fn(arg, name, value);
+        mem_free(name);
+        mem_free(value);
+    }
+}
+
 bool admin_query(const struct admin_request *r, const char *name, char *dst, size_t n)
 {
     struct str rest = r->query, part;

@@ -48,6 +48,10 @@ bool admin_query(const struct admin_request *r, const char *name, char *dst, siz
 /* Every path with what it does and its parameters, a line each. */
 void admin_list_paths(struct sbuf *out);
 
+/* All of them, decoded, in their order. */
+void admin_each_query(const struct admin_request *r,
+                      void (*fn)(void *arg, const char *name, const char *value), void *arg);
+
 /* The table, ended by path NULL (admin_handlers.c); handlers are in admin_*.c by subject. */
 extern const struct admin_handler admin_handlers[];
 

@@ -59,6 +59,10 @@ const struct admin_handler admin_handlers[] = {
     POST("/reopen_logs", "reopen access logs", NULL, admin_reopen_logs),
     POST("/reset_counters", "reset all counters to zero", NULL, admin_reset_counters),
     GET("/runtime", "print runtime values", NULL, admin_runtime),
+    POST("/runtime_modify", "change runtime values of the admin layer",
+         PARAMS("key: The value, key being any; without one the layer says nothing of this key any "
+                "more"),
+         admin_runtime_modify),
     GET("/server_info", "print server version/status information", NULL, admin_server_info),
     GET("/stats", "print server stats",
         PARAMS(STATS_PARAMS, "format: One of (text, json, prometheus)",

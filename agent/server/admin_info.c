@@ -1,4 +1,4 @@
-/* /server_info, /runtime, and the short ones. Source: Envoy's server_info_handler. */
+/* /server_info and the short ones. Source: Envoy's server_info_handler. */
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -129,27 +129,6 @@ void admin_server_info(struct admin_request *r)
     json_object_set_new(json, "command_line_options", options_json(s->options));
     json_object_set_new(json, "node", node_json(s));
     admin_reply_json(r, json);
-}
-
-/* ---- /runtime ---- */
-
-void admin_runtime(struct admin_request *r)
-{
-    const struct runtime *rt = publish_current(r->server->publish)->runtime;
-    json_t *names = json_array(), *entries = json_object();
-    size_t it = 0;
-    struct hash_entry *h;
-    for (size_t i = 0; rt && i < rt->layers_n; i++)
-        json_array_append_new(names, json_string(rt->layers[i]));
-    while (rt && (h = hash_next(&rt->values, &it))) {
-        const struct runtime_value *v = h->value;
-        json_t *values = json_array();
-        for (size_t i = 0; i < rt->layers_n; i++)
-            json_array_append_new(values, json_string(v->layers[i] ? v->layers[i] : ""));
-        json_object_set_new(entries, v->key,
-                            json_pack("{s:o s:s}", "layer_values", values, "final_value", v->text));
-    }
-    admin_reply_json(r, json_pack("{s:o s:o}", "layers", names, "entries", entries));
 }
 
 /* ---- the short ones ---- */

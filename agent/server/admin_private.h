@@ -67,9 +67,12 @@ void admin_clusters(struct admin_request *r);
 
 /* admin_info.c */
 void admin_server_info(struct admin_request *r);
-void admin_runtime(struct admin_request *r);
 void admin_hot_restart_version(struct admin_request *r);
 void admin_contention(struct admin_request *r);
+
+/* admin_runtime.c */
+void admin_runtime(struct admin_request *r);
+void admin_runtime_modify(struct admin_request *r);
 
 /* ---- admin_json.c ---- */
 /* Takes json over and answers with it. */

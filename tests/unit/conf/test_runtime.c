@@ -19,6 +19,8 @@ static struct runtime *make(void)
     runtime_set(r, STR("t"), "text", NULL);
     runtime_set(r, STR("half"), "0.5", NULL);
     runtime_set(r, STR("low"), "-1", NULL);
+    runtime_set(r, STR("zero"), "0", NULL);
+    runtime_set(r, STR("loud"), "True", NULL);
     assert_true(runtime_add_layer(r, "second"));
     runtime_set(r, STR("a"), "30", NULL);
     runtime_set(r, STR("share"), "{}", &share);
@@ -34,8 +36,9 @@ static void test_lookups(void **state)
         uint64_t integer;
         bool boolean;
     } rows[] = {
-        {"a", 30, false},  {"b", 9, true},     {"t", 9, false},     {"half", 9, false},
-        {"low", 9, false}, {"none", 9, false}, {"share", 9, false}, {"", 9, false},
+        {"zero", 0, false},  {"loud", 9, true},  {"a", 30, true},   {"b", 9, true},
+        {"t", 9, false},     {"half", 9, false}, {"low", 9, false}, {"none", 9, false},
+        {"share", 9, false}, {"", 9, false},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         print_message("%s\n", rows[i].key);

@@ -76,6 +76,18 @@ static const struct {
      "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, "
      "common_tls_context: {validation_context_sds_secret_config: {name: s}}}}}]}}",
      "static_resources.clusters[0].transport_socket: static secret 's' is of another kind"},
+#define LAYERS(...) "{layered_runtime: {layers: [" __VA_ARGS__ "]}}"
+    {"layer without a kind", LAYERS("{name: a}"),
+     "layered_runtime.layers[0].layer_specifier: required"},
+    {"layer twice", LAYERS("{name: a, static_layer: {}}, {name: a, admin_layer: {}}"),
+     "layered_runtime.layers[1].name: Duplicate layer name: a"},
+    {"two administrators", LAYERS("{name: a, admin_layer: {}}, {name: b, admin_layer: {}}"),
+     "layered_runtime.layers[1].admin_layer: Too many admin layers specified in LayeredRuntime, at "
+     "most one may be specified"},
+    {"layer of no folder", LAYERS("{name: a, disk_layer: {subdirectory: b}}"),
+     "layered_runtime.layers[0].disk_layer.symlink_root: must not be empty"},
+    {"layer by RTDS from nowhere", LAYERS("{name: a, rtds_layer: {name: b}}"),
+     "layered_runtime.layers[0].rtds_layer.rtds_config: required"},
     {"bad listener", "{static_resources: {listeners: [{name: a}]}}",
      "static_resources.listeners[0].address: required"},
     {"admin address", "{admin: {address: {socket_address: {address: x}}}}",
