@@ -191,11 +191,6 @@ static int set_rest(const struct bootstrap *b, struct decode *d, const api_msg *
                          "sources");
     if (add_cluster(b, d, m->cluster_names[0], &model, s, err))
         return -ERR_INVALID;
-    if (s->targets[0].tls) /* never in the clear instead */
-        return error_set(err, ERR_UNSUPPORTED,
-                         "cluster_names[0]: '%s': REST over TLS is not "
-                         "supported",
-                         m->cluster_names[0]);
     int rc = decode_ms(m->refresh_delay, 0, "refresh_delay", &s->refresh_delay_ms, err);
     return rc ? rc
               : decode_ms(m->request_timeout, REQUEST_TIMEOUT_MS, "request_timeout",

@@ -19,13 +19,44 @@ struct secret_use {
     unsigned users;
     uint64_t since_ns;   /* wall clock; when it was asked for */
     struct watch *watch; /* of the files it was read from, or NULL */
+    struct control_stats stats;
+    stat_id rotation_failed;
 };
+
+/* ---- statistics of each secret, beside those of all ---- */
+
+static void define_stats(struct secret_use *u)
+{
+#define X(kind, field, text) u->stats.field = stat_define(STAT_##kind, "sds.%s." text, u->name);
+    CONTROL_STAT_MAP(X)
+#undef X
+    u->rotation_failed = stat_define(STAT_COUNTER, "sds.%s.key_rotation_failed", u->name);
+}
+
+static void release_stats(struct secret_use *u)
+{
+#define X(kind, field, text) stat_release(u->stats.field);
+    CONTROL_STAT_MAP(X)
+#undef X
+    stat_release(u->rotation_failed);
+}
+
+static void count_update(struct secret_use *u, const struct xds_resource *r, bool is_good)
+{
+    stat_inc(u->stats.attempt);
+    stat_inc(is_good ? u->stats.success : u->stats.rejected);
+    if (!is_good)
+        return;
+    stat_set(u->stats.version, hash_xx64(r->version, strlen(r->version), 0));
+    stat_set_text(u->stats.version_text, str_of(r->version));
+}
 
 static void on_files_changed(void *arg);
 
 static void free_use(struct secret_use *u)
 {
     watch_close(&u->watch);
+    release_stats(u);
     mem_free((char *)u->from.bytes.p);
     mem_free(u->key);
     mem_free(u->name);
@@ -57,6 +88,7 @@ static void want_secret(const struct conf_secret_ref *ref, void *arg)
     u->from.bytes.p = mem_dup(ref->from.bytes.p, ref->from.bytes.n);
     u->kind = ref->kind;
     u->users = 1;
+    define_stats(u);
     u->since_ns = clock_wall_ns();
     hash_set(&c->secrets, str_of(u->key), u);
     sources_want(c->sources, &u->from, XDS_SDS, u->name);
@@ -234,6 +266,7 @@ static void on_files_changed(void *arg)
     stat_inc(c->stats[XDS_SDS].attempt);
     if (read_secret(c, u, e->active_bytes, &secret, &err)) {
         log_warn(LOG_CONFIG, "secret '%s' stays as it was: %s", u->name, err.text);
+        stat_inc(u->rotation_failed);
         stat_inc(c->stats[XDS_SDS].rejected);
         return;
     }
@@ -258,9 +291,13 @@ static void apply_to(struct control *c, struct batch *b, struct secret_use *u,
     if (!e->wire_name)
         e->wire_name = mem_strdup(u->name);
     e->source = b->source;
-    if (control_is_unchanged(c, b, e, r))
+    if (control_is_unchanged(c, b, e, r)) {
+        count_update(u, r, true);
         return;
-    if (read_secret(c, u, r->value, &secret, &err)) {
+    }
+    int rc = read_secret(c, u, r->value, &secret, &err);
+    count_update(u, r, !rc);
+    if (rc) {
         control_refuse(c, b, e, r, &err);
         return;
     }

@@ -8,8 +8,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "proto/json.h"
-#include "proto/yaml.h"
 #include "xds/sources_private.h"
 #include "xds/watch.h"
 
@@ -43,33 +41,19 @@ static int read_all(const char *path, struct sbuf *text, struct error *err)
              : 0;
 }
 
-static int parse(const char *path, struct str text, struct pb_arena *arena,
-                 ProtobufCMessage **msg_r, struct error *err)
+static enum plain_form form_of(const char *path)
 {
-    const ProtobufCMessageDescriptor *desc =
-        &envoy__service__discovery__v3__discovery_response__descriptor;
-    json_t *json = NULL;
     if (str_ends(str_of(path), STR(".pb")))
-        return pb_unpack(desc, text.p, text.n, arena, msg_r, err);
-    int rc = str_ends(str_of(path), STR(".json")) ? pb_json_load(text.p, text.n, &json, err)
-                                                  : pb_yaml_load(text.p, text.n, &json, err);
-    if (!rc && !json_is_object(json))
-        rc = error_set(err, ERR_INVALID, "a DiscoveryResponse must be an object");
-    if (!rc)
-        rc = pb_from_json(json, desc, arena, NULL, msg_r, err);
-    json_decref(json);
-    return rc;
+        return PLAIN_BYTES;
+    return str_ends(str_of(path), STR(".json")) ? PLAIN_JSON : PLAIN_YAML;
 }
 
 static int deliver(struct file *f, struct str text, struct error *err)
 {
     struct pb_arena arena;
     struct xds_update u;
-    ProtobufCMessage *msg;
     pb_arena_init(&arena, pb_budget(text.n));
-    int rc = parse(f->path, text, &arena, &msg, err);
-    if (!rc)
-        rc = plain_list((const void *)msg, f->type, &f->subs, &arena, &u, err);
+    int rc = plain_read(form_of(f->path), text, f->type, &f->subs, &arena, &u, err);
     if (!rc) {
         u.source = f->source;
         f->ops.on_update(f->ops.arg, &u);

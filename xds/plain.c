@@ -1,5 +1,7 @@
 /* Discovery responses that did not come by a stream. */
+#include "proto/json.h"
 #include "proto/pb.h"
+#include "proto/yaml.h"
 #include "xds/peek.h"
 #include "xds/sources_private.h"
 
@@ -51,9 +53,9 @@ static int add_any(struct lister *l, const Google__Protobuf__Any *any, const cha
     return r->resource ? add(l, r->resource, version, i, err) : 0;
 }
 
-int plain_list(const Envoy__Service__Discovery__V3__DiscoveryResponse *m, enum xds_type t,
-               const struct subs *subs, struct pb_arena *arena, struct xds_update *u,
-               struct error *err)
+static int list(const Envoy__Service__Discovery__V3__DiscoveryResponse *m, enum xds_type t,
+                const struct subs *subs, struct pb_arena *arena, struct xds_update *u,
+                struct error *err)
 {
     struct lister l = {.type = t, .subs = subs, .arena = arena};
     int rc = 0;
@@ -71,4 +73,30 @@ int plain_list(const Envoy__Service__Discovery__V3__DiscoveryResponse *m, enum x
         .resources_n = l.n,
     };
     return rc;
+}
+
+static int parse(enum plain_form form, struct str text, struct pb_arena *arena,
+                 ProtobufCMessage **msg_r, struct error *err)
+{
+    const ProtobufCMessageDescriptor *desc =
+        &envoy__service__discovery__v3__discovery_response__descriptor;
+    json_t *json = NULL;
+    if (form == PLAIN_BYTES)
+        return pb_unpack(desc, text.p, text.n, arena, msg_r, err);
+    int rc = form == PLAIN_JSON ? pb_json_load(text.p, text.n, &json, err)
+                                : pb_yaml_load(text.p, text.n, &json, err);
+    if (!rc && !json_is_object(json))
+        rc = error_set(err, ERR_INVALID, "a DiscoveryResponse must be an object");
+    if (!rc)
+        rc = pb_from_json(json, desc, arena, NULL, msg_r, err);
+    json_decref(json);
+    return rc;
+}
+
+int plain_read(enum plain_form form, struct str text, enum xds_type t, const struct subs *subs,
+               struct pb_arena *arena, struct xds_update *u, struct error *err)
+{
+    ProtobufCMessage *msg;
+    int rc = parse(form, text, arena, &msg, err);
+    return rc ? rc : list((const void *)msg, t, subs, arena, u, err);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proto/json.h"
+#include "xds/rest_target.h"
 #include "xds/sources_private.h"
 
 enum { BODY_MAX = 64 * 1024 * 1024, EVENTS_MAX = 8, WAIT_MAX_MS = 1000 };
@@ -27,7 +28,8 @@ struct rest {
     CURLM *multi;
     CURL *easy;      /* the request under way, or NULL */
     bool is_changed; /* what is wanted, since it began */
-    struct curl_slist *headers;
+    struct curl_slist *headers, *connect_to;
+    char curl_error[CURL_ERROR_SIZE];
     struct sbuf request, body;
     struct loop_io io; /* of the epoll set */
     struct loop_timer curl_timer, poll_timer;
@@ -44,18 +46,6 @@ static const char *const paths[XDS_TYPE_COUNT] = {
 
 /* ---- responses ---- */
 
-static int parse(struct rest *r, struct pb_arena *arena, struct xds_update *u, struct error *err)
-{
-    json_t *json = NULL;
-    ProtobufCMessage *msg;
-    int rc = pb_json_load(r->body.p ? r->body.p : "", r->body.n, &json, err);
-    if (!rc)
-        rc = pb_from_json(json, &envoy__service__discovery__v3__discovery_response__descriptor,
-                          arena, NULL, &msg, err);
-    json_decref(json);
-    return rc ? rc : plain_list((const void *)msg, r->type, &r->subs, arena, u, err);
-}
-
 static void fail(struct rest *r, const char *text)
 {
     log_warn(LOG_CONFIG, "REST config for %s: %s", xds_type_url(r->type), text);
@@ -70,7 +60,8 @@ static void deliver(struct rest *r)
     struct xds_update u;
     struct error err;
     pb_arena_init(&arena, pb_budget(r->body.n));
-    if (parse(r, &arena, &u, &err)) {
+    struct str body = {r->body.p ? r->body.p : "", r->body.n};
+    if (plain_read(PLAIN_JSON, body, r->type, &r->subs, &arena, &u, &err)) {
         fail(r, err.text);
     } else {
         u.source = r->source;
@@ -105,8 +96,9 @@ static void drop_request(struct rest *r)
     curl_multi_remove_handle(r->multi, r->easy);
     curl_easy_cleanup(r->easy);
     curl_slist_free_all(r->headers);
+    curl_slist_free_all(r->connect_to);
     r->easy = NULL;
-    r->headers = NULL;
+    r->headers = r->connect_to = NULL;
     sbuf_fini(&r->request);
 }
 
@@ -120,7 +112,7 @@ static void on_done(struct rest *r, CURLcode code)
     else
         poll_later(r);
     if (code != CURLE_OK) {
-        fail(r, curl_easy_strerror(code));
+        fail(r, r->curl_error[0] ? r->curl_error : curl_easy_strerror(code));
     } else if (status == 200) {
         deliver(r);
     } else if (status != 304) {
@@ -174,22 +166,7 @@ static int write_request(struct rest *r, struct error *err)
     return json ? 0 : -ERR_INVALID;
 }
 
-static void set_address(struct rest *r, const struct xds_target *t)
-{
-    struct sbuf url = {0};
-    const char *address = t->address;
-    if (str_starts(str_of(address), STR("unix:"))) {
-        curl_easy_setopt(r->easy, CURLOPT_UNIX_SOCKET_PATH, address + 5);
-        address = "localhost";
-    } else if (str_starts(str_of(address), STR("dns:///"))) {
-        address += 7;
-    }
-    sbuf_printf(&url, "http://%s/v3/discovery:%s", address, paths[r->type]);
-    curl_easy_setopt(r->easy, CURLOPT_URL, url.p);
-    sbuf_fini(&url);
-}
-
-static void start_request(struct rest *r)
+static int start_request(struct rest *r, struct error *err)
 {
     const struct xds_target *t = &r->server->targets[r->target];
     struct sbuf host = {0};
@@ -199,10 +176,12 @@ static void start_request(struct rest *r)
     r->headers = curl_slist_append(r->headers, "Content-Type: application/json");
     r->headers = curl_slist_append(r->headers, "Expect:");
     sbuf_fini(&host);
-    set_address(r, t);
+    if (rest_set_target(r->easy, t, paths[r->type], &r->connect_to, err))
+        return -(int)err->code;
+    r->curl_error[0] = 0;
+    curl_easy_setopt(r->easy, CURLOPT_ERRORBUFFER, r->curl_error);
     curl_easy_setopt(r->easy, CURLOPT_PROXY, "");
     curl_easy_setopt(r->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(r->easy, CURLOPT_PROTOCOLS_STR, "http");
     curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, (long)r->server->request_timeout_ms);
     curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
     curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->request.p);
@@ -210,6 +189,7 @@ static void start_request(struct rest *r)
     curl_easy_setopt(r->easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
     curl_multi_add_handle(r->multi, r->easy);
+    return 0;
 }
 
 static void on_poll(struct loop_timer *timer)
@@ -219,10 +199,9 @@ static void on_poll(struct loop_timer *timer)
     if (r->easy || subs_is_empty(&r->subs))
         return;
     r->is_changed = false;
-    if (!write_request(r, &err)) {
-        start_request(r);
+    if (!write_request(r, &err) && !start_request(r, &err))
         return;
-    }
+    drop_request(r);
     fail(r, err.text);
     poll_later(r);
 }

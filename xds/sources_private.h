@@ -34,11 +34,11 @@ struct sources {
 };
 
 /* ---- plain.c ---- */
-/* A state of the world that came without a stream: the wanted ones of its resources, in the
- * arena. */
-int plain_list(const Envoy__Service__Discovery__V3__DiscoveryResponse *m, enum xds_type t,
-               const struct subs *subs, struct pb_arena *arena, struct xds_update *u,
-               struct error *err);
+/* A state of the world that came without a stream, a DiscoveryResponse: the wanted ones of its
+ * resources, in the arena. */
+enum plain_form { PLAIN_BYTES, PLAIN_JSON, PLAIN_YAML };
+int plain_read(enum plain_form form, struct str text, enum xds_type t, const struct subs *subs,
+               struct pb_arena *arena, struct xds_update *u, struct error *err);
 
 /* ---- files.c ---- */
 int file_open(struct loop *loop, const struct source *s, const struct ads_ops *ops,
