@@ -64,7 +64,7 @@ static void rehash(struct hash *t)
 {
     struct hash old = *t;
     size_t cap = 16;
-    while (cap < old.used * 4)
+    while (cap < old.used * 2)
         cap *= 2;
     t->slots = mem_zalloc(cap * sizeof(*t->slots));
     t->cap = cap;

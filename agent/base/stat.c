@@ -7,10 +7,12 @@ struct hash stat_by_name;
 struct stat_entry *stat_entries[STAT_CHUNKS_MAX * STAT_CHUNK];
 struct stat_shard *stat_shards;
 uint64_t stat_changes;
+stat_id *stat_histograms;
+uint32_t stat_histograms_n;
 
 static uint32_t next_id = STAT_FIRST;
 static stat_id *free_ids, *free_histograms;
-static size_t free_n, free_cap, free_hist_n, free_hist_cap;
+static size_t free_n, free_cap, free_hist_n, free_hist_cap, histograms_cap;
 static bool (*rejects)(struct str name, void *arg);
 static void *rejects_arg;
 static __thread struct stat_shard *own;
@@ -32,6 +34,21 @@ static stat_id take_id(uint32_t cells)
     return id;
 }
 
+static void list_histogram(stat_id id)
+{
+    mem_grow((void **)&stat_histograms, &histograms_cap, stat_histograms_n + 1,
+             sizeof(*stat_histograms));
+    stat_entries[id]->at = stat_histograms_n;
+    stat_histograms[stat_histograms_n++] = id;
+}
+
+static void unlist_histogram(const struct stat_entry *e)
+{
+    stat_id last = stat_histograms[--stat_histograms_n];
+    stat_histograms[e->at] = last;
+    stat_entries[last]->at = e->at;
+}
+
 static stat_id define_locked(enum stat_kind kind, struct str name)
 {
     stat_id id = (stat_id)(uintptr_t)hash_find(&stat_by_name, name);
@@ -48,6 +65,8 @@ static stat_id define_locked(enum stat_kind kind, struct str name)
     e->kind = kind;
     e->refs = 1;
     stat_entries[id] = e;
+    if (kind == STAT_HISTOGRAM)
+        list_histogram(id);
     stat_changes++;
     return id;
 }
@@ -113,8 +132,8 @@ void stat_drop_interval(struct stat_entry *e)
 {
     if (!e->interval)
         return;
-    stat_hist_fini(&e->interval->before);
-    stat_hist_fini(&e->interval->last);
+    stat_packed_fini(&e->interval->before);
+    stat_packed_fini(&e->interval->last);
     mem_free(e->interval);
     e->interval = NULL;
 }
@@ -136,6 +155,8 @@ void stat_release(stat_id id)
     struct stat_entry *e = stat_entries[id];
     if (--e->refs == 0) {
         stat_zero(id, e->kind);
+        if (e->kind == STAT_HISTOGRAM)
+            unlist_histogram(e);
         stat_entries[id] = NULL;
         stat_changes++;
         give_id_back(id, e->kind);

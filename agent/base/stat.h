@@ -14,7 +14,13 @@
 #include "base/stat_hist.h"
 #include "base/str.h"
 
-enum stat_kind { STAT_COUNTER, STAT_GAUGE, STAT_HISTOGRAM, STAT_TEXT };
+enum stat_kind {
+    STAT_COUNTER,
+    STAT_GAUGE,
+    STAT_HISTOGRAM,
+    STAT_TEXT,
+    STAT_LEVEL, /* a gauge that each thread sets to the same; shown as STAT_GAUGE */
+};
 
 /* Sets of kinds. */
 #define STAT_SET(kind) (1u << (kind))
@@ -43,8 +49,9 @@ stat_id stat_define(enum stat_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void stat_release(stat_id id);
 
-void stat_add(stat_id id, int64_t delta);  /* counter (delta >= 0) or gauge */
-void stat_set(stat_id id, uint64_t value); /* gauge; [main] only, not mixed with stat_add */
+void stat_add(stat_id id, int64_t delta); /* counter (delta >= 0) or gauge */
+/* Gauge: [main] only, not mixed with stat_add; level: [any]. */
+void stat_set(stat_id id, uint64_t value);
 void stat_record(stat_id id, uint64_t value);
 void stat_set_text(stat_id id, struct str text); /* [main] */
 

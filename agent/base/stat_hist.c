@@ -60,6 +60,38 @@ void stat_hist_fini(struct stat_hist *h)
     *h = (struct stat_hist){0};
 }
 
+struct stat_packed_bin {
+    uint32_t at; /* block and bin as one number */
+    uint64_t n;
+};
+
+void stat_hist_pack(const struct stat_hist *h, struct stat_packed *out)
+{
+    size_t it = 0, n = 0;
+    struct stat_bin bin;
+    while (stat_hist_next(h, &it, &bin))
+        n++;
+    *out = (struct stat_packed){.sum = h->sum, .v = n ? mem_alloc(n * sizeof(*out->v)) : NULL};
+    for (it = 0; stat_hist_next(h, &it, &bin);)
+        out->v[out->n++] = (struct stat_packed_bin){(uint32_t)(it - 1), bin.n};
+}
+
+void stat_hist_unpack(const struct stat_packed *p, struct stat_hist *out)
+{
+    *out = (struct stat_hist){.sum = p->sum};
+    for (size_t i = 0; i < p->n; i++) {
+        stat_hist_add(out, p->v[i].at / STAT_HIST_BLOCK_BINS, p->v[i].at % STAT_HIST_BLOCK_BINS,
+                      p->v[i].n);
+        out->count += p->v[i].n;
+    }
+}
+
+void stat_packed_fini(struct stat_packed *p)
+{
+    mem_free(p->v);
+    *p = (struct stat_packed){0};
+}
+
 void stat_hist_difference(const struct stat_hist *h, const struct stat_hist *before,
                           struct stat_hist *out)
 {

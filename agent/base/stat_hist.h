@@ -23,6 +23,15 @@ struct stat_hist {
 void stat_hist_place(uint64_t value, unsigned *block_r, unsigned *bin_r);
 void stat_hist_add(struct stat_hist *h, unsigned block, unsigned bin, uint64_t n);
 void stat_hist_fini(struct stat_hist *h);
+/* The same without room for what it does not hold; zero-initialised it is empty. */
+struct stat_packed {
+    double sum;
+    size_t n;
+    struct stat_packed_bin *v;
+};
+void stat_hist_pack(const struct stat_hist *h, struct stat_packed *out);
+void stat_hist_unpack(const struct stat_packed *p, struct stat_hist *out);
+void stat_packed_fini(struct stat_packed *p);
 /* h less what it was earlier. */
 void stat_hist_difference(const struct stat_hist *h, const struct stat_hist *before,
                           struct stat_hist *out);

@@ -31,20 +31,23 @@ struct stat_shard {
     _Atomic(struct stat_chunk *) chunk[STAT_CHUNKS_MAX];
 };
 
+/* There are hundreds of thousands: it fits into 40 bytes. */
 struct stat_entry {
     const char *name; /* the key in stat_by_name */
     char *text;
-    enum stat_kind kind;
-    unsigned refs;
-    bool is_rejected;
-    bool is_ordered;                /* stat_read.c has its id in place */
-    bool was_used;                  /* before the last reset */
     struct stat_interval *interval; /* histograms that were recorded */
+    uint32_t refs;
+    uint32_t at;  /* histograms: in stat_histograms */
+    uint8_t kind; /* enum stat_kind */
+    bool is_rejected;
+    bool is_ordered; /* stat_read.c has its id in place */
+    bool was_used;   /* before the last reset */
 };
 
 struct stat_interval {
-    struct stat_hist before; /* at its begin */
-    struct stat_hist last;   /* what the one before it brought */
+    uint64_t count;            /* at its begin, as the cell had it */
+    struct stat_packed before; /* likewise */
+    struct stat_packed last;   /* what the one before it brought */
 };
 
 extern pthread_mutex_t stat_mutex;
@@ -52,6 +55,8 @@ extern struct hash stat_by_name; /* name -> id */
 extern struct stat_entry *stat_entries[STAT_CHUNKS_MAX * STAT_CHUNK];
 extern struct stat_shard *stat_shards;
 extern uint64_t stat_changes; /* of stat_by_name */
+extern stat_id *stat_histograms;
+extern uint32_t stat_histograms_n;
 
 static inline struct stat_chunk *stat_chunk_of(struct stat_shard *s, stat_id id)
 {

@@ -15,6 +15,27 @@ static uint64_t sum_cell(stat_id id)
     return sum;
 }
 
+static uint64_t highest_cell(stat_id id)
+{
+    uint64_t highest = 0;
+    for (struct stat_shard *s = stat_shards; s; s = s->next) {
+        struct stat_chunk *c = stat_chunk_of(s, id);
+        uint64_t v = c ? atomic_load_explicit(&c->cell[id % STAT_CHUNK], memory_order_relaxed) : 0;
+        highest = v > highest ? v : highest;
+    }
+    return highest;
+}
+
+static uint64_t read_number(stat_id id, const struct stat_entry *e)
+{
+    return e->kind == STAT_LEVEL ? highest_cell(id) : sum_cell(id);
+}
+
+static enum stat_kind shown_kind(const struct stat_entry *e)
+{
+    return e->kind == STAT_LEVEL ? STAT_GAUGE : e->kind;
+}
+
 static bool is_touched(stat_id id)
 {
     unsigned i = id % STAT_CHUNK;
@@ -49,48 +70,55 @@ static bool is_used(stat_id id, const struct stat_entry *e)
     return e->was_used || e->text || is_touched(id);
 }
 
-/* hist is the caller's to release. */
+/* The histograms are the caller's to release. */
 static void fill_value(stat_id id, const struct stat_entry *e, struct stat_value *v,
-                       struct stat_hist *hist)
+                       struct stat_hist *hist, struct stat_hist *interval)
 {
-    *v = (struct stat_value){.name = e->name, .kind = e->kind, .text = e->text};
-    *hist = (struct stat_hist){0};
+    *v = (struct stat_value){.name = e->name, .kind = shown_kind(e), .text = e->text};
+    *hist = *interval = (struct stat_hist){0};
     v->is_used = is_used(id, e);
     if (e->kind != STAT_HISTOGRAM) {
-        v->value = sum_cell(id);
+        v->value = read_number(id, e);
         return;
     }
     merge(id, hist);
     v->value = hist->count;
     v->hist = hist;
-    v->interval = e->interval && e->interval->last.count ? &e->interval->last : NULL;
+    if (e->interval)
+        stat_hist_unpack(&e->interval->last, interval);
+    v->interval = interval->count ? interval : NULL;
 }
 
 static void end_interval(stat_id id, struct stat_entry *e)
 {
-    struct stat_hist now;
-    if (!is_touched(id) && !e->interval)
-        return;
-    if (!e->interval)
-        e->interval = MEM_NEW(struct stat_interval);
+    struct stat_hist now, before, change;
     struct stat_interval *i = e->interval;
+    uint64_t count = sum_cell(id);
+    if (count == (i ? i->count : 0)) { /* as most of them are */
+        if (i)
+            stat_packed_fini(&i->last);
+        return;
+    }
+    if (!i)
+        i = e->interval = MEM_NEW(struct stat_interval);
+    i->count = count;
     merge(id, &now);
-    stat_hist_fini(&i->last);
-    stat_hist_difference(&now, &i->before, &i->last);
-    stat_hist_fini(&i->before);
-    i->before = now;
+    stat_hist_unpack(&i->before, &before);
+    stat_hist_difference(&now, &before, &change);
+    stat_packed_fini(&i->last);
+    stat_packed_fini(&i->before);
+    stat_hist_pack(&change, &i->last);
+    stat_hist_pack(&now, &i->before);
+    stat_hist_fini(&change);
+    stat_hist_fini(&before);
+    stat_hist_fini(&now);
 }
 
 void stat_end_interval(void)
 {
     pthread_mutex_lock(&stat_mutex);
-    size_t it = 0;
-    struct hash_entry *h;
-    while ((h = hash_next(&stat_by_name, &it))) {
-        stat_id id = (stat_id)(uintptr_t)h->value;
-        if (stat_entries[id]->kind == STAT_HISTOGRAM)
-            end_interval(id, stat_entries[id]);
-    }
+    for (size_t i = 0; i < stat_histograms_n; i++)
+        end_interval(stat_histograms[i], stat_entries[stat_histograms[i]]);
     pthread_mutex_unlock(&stat_mutex);
 }
 
@@ -159,7 +187,8 @@ static void update_order(void)
 
 static bool is_wanted(stat_id id, const struct stat_entry *e, const struct stat_visit *v)
 {
-    if (e->is_rejected || !(v->kinds & STAT_SET(e->kind)) || (v->used_only && !is_used(id, e)))
+    if (e->is_rejected || !(v->kinds & STAT_SET(shown_kind(e))) ||
+        (v->used_only && !is_used(id, e)))
         return false;
     return !v->wants || v->wants(str_of(e->name), v->arg);
 }
@@ -170,13 +199,14 @@ void stat_each(const struct stat_visit *v)
     update_order();
     for (size_t i = 0; i < order.n; i++) {
         struct stat_value value;
-        struct stat_hist hist;
+        struct stat_hist hist, interval;
         const struct stat_entry *e = stat_entries[order.v[i]];
         if (!is_wanted(order.v[i], e, v))
             continue;
-        fill_value(order.v[i], e, &value, &hist);
+        fill_value(order.v[i], e, &value, &hist, &interval);
         v->fn(&value, v->arg);
         stat_hist_fini(&hist);
+        stat_hist_fini(&interval);
     }
     pthread_mutex_unlock(&stat_mutex);
 }
@@ -185,7 +215,7 @@ uint64_t stat_read(const char *name)
 {
     pthread_mutex_lock(&stat_mutex);
     stat_id id = (stat_id)(uintptr_t)hash_find(&stat_by_name, str_of(name));
-    uint64_t v = id ? sum_cell(id) : 0;
+    uint64_t v = id ? read_number(id, stat_entries[id]) : 0;
     pthread_mutex_unlock(&stat_mutex);
     return v;
 }

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <cmocka.h>
 
@@ -170,6 +171,29 @@ static void test_stats_in_order(void **state)
     expect_order(&all, "");
 }
 
+static void *set_level(void *id)
+{
+    stat_set((stat_id)(uintptr_t)id, 3);
+    return NULL;
+}
+
+/* What threads agree on is not summed. */
+static void test_stats_level(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    stat_id id = stat_define(STAT_LEVEL, "order.level");
+    stat_set(id, 3);
+    assert_int_equal(pthread_create(&thread, NULL, set_level, (void *)(uintptr_t)id), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(stat_read("order.level"), 3);
+    expect_order(&(struct stat_visit){.kinds = STAT_SET(STAT_GAUGE)}, "level! ");
+    stat_release(id);
+    id = stat_define(STAT_LEVEL, "order.level");
+    assert_int_equal(stat_read("order.level"), 0);
+    stat_release(id);
+}
+
 static void test_sbuf(void **state)
 {
     (void)state;
@@ -230,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_stats_sum_and_reuse),
         cmocka_unit_test(test_stats_in_order),
+        cmocka_unit_test(test_stats_level),
         cmocka_unit_test(test_sbuf),
         cmocka_unit_test(test_json_text),
         cmocka_unit_test(test_sha256),
