@@ -4,8 +4,13 @@
 #include "http/h2_session.h"
 #include "http/header_ops.h"
 
-void hcm_stats_init(struct hcm_stats *st, const char *prefix)
+void hcm_stats_init(struct hcm_stats *st, const char *prefix, const char *listener)
 {
+    for (int i = 0; i < 5; i++)
+        st->by_listener[i] = stat_define(STAT_COUNTER, "listener.%s.http.%s.downstream_rq_%dxx",
+                                         listener, prefix, i + 1);
+    st->by_listener_completed =
+        stat_define(STAT_COUNTER, "listener.%s.http.%s.downstream_rq_completed", listener, prefix);
 #define X(kind, field, name) st->field = stat_define(STAT_##kind, "http.%s." name, prefix);
     HCM_STAT_MAP(X)
 #undef X
@@ -13,12 +18,16 @@ void hcm_stats_init(struct hcm_stats *st, const char *prefix)
 
 void hcm_stats_fini(struct hcm_stats *st)
 {
+    for (int i = 0; i < 5; i++)
+        stat_release(st->by_listener[i]);
+    stat_release(st->by_listener_completed);
 #define X(kind, field, name) stat_release(st->field);
     HCM_STAT_MAP(X)
 #undef X
 }
 
-struct hcm *hcm_create(const struct conf_hcm *conf, struct filter_env *env, uint64_t buffer_limit,
+struct hcm *hcm_create(const struct conf_hcm *conf, struct filter_env *env, const char *listener,
+                       uint64_t buffer_limit,
                        const struct http_filter_ops *(*find_ops)(enum conf_http_filter_kind kind))
 {
     struct hcm *h = MEM_NEW(struct hcm);
@@ -27,7 +36,7 @@ struct hcm *hcm_create(const struct conf_hcm *conf, struct filter_env *env, uint
     h->buffer_limit = buffer_limit;
     h->ops = mem_zalloc(conf->filters_n * sizeof(*h->ops));
     h->worker_objs = mem_zalloc(conf->filters_n * sizeof(*h->worker_objs));
-    hcm_stats_init(&h->stats, conf->stat_prefix);
+    hcm_stats_init(&h->stats, conf->stat_prefix, listener);
     for (size_t i = 0; i < conf->filters_n; i++) {
         h->ops[i] = find_ops(conf->filters[i].kind);
         if (h->ops[i]->worker_init)

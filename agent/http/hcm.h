@@ -22,6 +22,7 @@ struct stream;
     X(COUNTER, cx_delayed_close_timeout, "downstream_cx_delayed_close_timeout")    \
     X(COUNTER, cx_http1_total, "downstream_cx_http1_total")                        \
     X(COUNTER, cx_http2_total, "downstream_cx_http2_total")                        \
+    X(COUNTER, cx_ssl_total, "downstream_cx_ssl_total")                            \
     X(COUNTER, cx_max_duration, "downstream_cx_max_duration_reached")              \
     X(COUNTER, cx_protocol_error, "downstream_cx_protocol_error")                  \
     X(COUNTER, cx_idle_timeout, "downstream_cx_idle_timeout")                      \
@@ -32,6 +33,7 @@ struct stream;
     X(GAUGE, cx_active, "downstream_cx_active")                                    \
     X(GAUGE, cx_http1_active, "downstream_cx_http1_active")                        \
     X(GAUGE, cx_http2_active, "downstream_cx_http2_active")                        \
+    X(GAUGE, cx_ssl_active, "downstream_cx_ssl_active")                            \
     X(COUNTER, rq_total, "downstream_rq_total")                                    \
     X(COUNTER, rq_http1_total, "downstream_rq_http1_total")                        \
     X(COUNTER, rq_http2_total, "downstream_rq_http2_total")                        \
@@ -69,6 +71,8 @@ struct hcm_stats {
 #define X(kind, field, name) stat_id field;
     HCM_STAT_MAP(X)
 #undef X
+    /* "listener.ADDRESS.http.PREFIX.downstream_rq_1xx" to 5xx, and all that were completed. */
+    stat_id by_listener[5], by_listener_completed;
 };
 
 struct hcm {
@@ -88,13 +92,15 @@ struct hcm {
     void *draining_arg;
 };
 
-/* find_ops: the registry's lookup by filter kind; never NULL for a decoded configuration. */
-struct hcm *hcm_create(const struct conf_hcm *conf, struct filter_env *env, uint64_t buffer_limit,
+/* listener: how its statistics name the listener, "0.0.0.0_80".
+ * find_ops: the registry's lookup by filter kind; never NULL for a decoded configuration. */
+struct hcm *hcm_create(const struct conf_hcm *conf, struct filter_env *env, const char *listener,
+                       uint64_t buffer_limit,
                        const struct http_filter_ops *(*find_ops)(enum conf_http_filter_kind kind));
 void hcm_destroy(struct hcm **hcm);
 
-/* The stats of one HCM_STAT_MAP set under "http.PREFIX." */
-void hcm_stats_init(struct hcm_stats *st, const char *prefix);
+/* The stats of one HCM_STAT_MAP set under "http.PREFIX.", and the listener's. */
+void hcm_stats_init(struct hcm_stats *st, const char *prefix, const char *listener);
 void hcm_stats_fini(struct hcm_stats *st);
 
 /* Of its HTTP/2 connections; made when first asked for. */

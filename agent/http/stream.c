@@ -41,9 +41,12 @@ static void count_end(struct stream *s)
         offsetof(struct hcm_stats, rq_3xx), offsetof(struct hcm_stats, rq_4xx),
         offsetof(struct hcm_stats, rq_5xx)};
     unsigned class = s->info.status / 100;
-    if (class >= 1 && class <= 5)
+    if (class >= 1 && class <= 5) {
         stat_inc(*(const stat_id *)((const char *)st + offsets[class - 1]));
+        stat_inc(st->by_listener[class - 1]);
+    }
     stat_inc(st->rq_completed);
+    stat_inc(st->by_listener_completed);
     stat_record(st->rq_time, (s->info.end_us - s->info.start_us) / 1000);
 }
 

@@ -41,7 +41,9 @@ static void init_tcp(struct listener *l, struct listener_chain *c, const struct 
 
 static void init_http(struct listener *l, struct listener_chain *c, const struct conf_hcm *h)
 {
-    c->hcm = hcm_create(h, l->env, l->conf->buffer_limit, l->find_filter);
+    char prefix[LISTENER_PREFIX_MAX];
+    listener_format_prefix(c->owner, prefix);
+    c->hcm = hcm_create(h, l->env, prefix, l->conf->buffer_limit, l->find_filter);
     c->hcm->log = log_stream;
     c->hcm->logs = access_logs_create(l->env->logs, h->access_logs, h->access_logs_n);
     c->hcm->is_draining = is_draining;

@@ -10,6 +10,7 @@
 struct http_session {
     struct downstream down;
     struct hcm *hcm;
+    bool is_tls;
     struct h1_conn *h1; /* one of them, or both while the first gives way */
     struct h2_conn *h2;
 };
@@ -43,6 +44,7 @@ static void count_end(struct http_session *s, const struct conn *c)
                     s->h2 ? s->h2->closed_active : s->h1->closed_active);
     if (linger->has_timed_out)
         stat_inc(st->cx_delayed_close_timeout);
+    stat_add(st->cx_ssl_active, s->is_tls ? -1 : 0);
     stat_add(st->cx_active, -1);
     stat_add(st->cx_rx_bytes, (int64_t)c->rx_bytes);
     stat_add(st->cx_tx_bytes, (int64_t)c->tx_bytes);
@@ -124,6 +126,9 @@ void http_session_start(struct listener *l, struct listener_chain *chain, const 
     s->hcm = chain->hcm;
     stat_inc(s->hcm->stats.cx_total);
     stat_add(s->hcm->stats.cx_active, 1);
+    s->is_tls = tls != NULL;
+    stat_add(s->hcm->stats.cx_ssl_total, s->is_tls);
+    stat_add(s->hcm->stats.cx_ssl_active, s->is_tls);
     struct str alpn = conn_tls_alpn(tls);
     if (codec == CONF_CODEC_HTTP2 || (codec == CONF_CODEC_AUTO && str_is(alpn, "h2")))
         start_h2(s, a->fd, tls, STR_NULL);

@@ -185,6 +185,8 @@ static void on_initialized(void *arg)
         worker_ask(s->workers[i], serves, on_serves, s);
     log_info(LOG_MAIN, "all dependencies initialized. starting workers");
     s->state = SERVER_LIVE;
+    stat_record(stat_define(STAT_HISTOGRAM, "server.initialization_time_ms"),
+                (clock_wall_ns() - s->start_wall_ns) / 1000000);
     stat_set(stat_define(STAT_GAUGE, "server.state"), SERVER_LIVE);
     stat_set(stat_define(STAT_GAUGE, "server.live"), 1);
     stat_set(stat_define(STAT_GAUGE, "listener_manager.workers_started"), 1);

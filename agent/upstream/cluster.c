@@ -130,6 +130,7 @@ static void update_hosts(struct upstream_cluster *c, const struct conf_endpoints
         add_host(c, h);
     }
     lb_update(&c->lb, cluster_conf(c), c->hosts, c->hosts_n);
+    cluster_stats_count_hosts(&c->stats, c->hosts, c->hosts_n);
     for (size_t i = 0; i < old_n; i++)
         if (!old[i]->is_kept)
             host_remove(old[i]);

@@ -31,6 +31,9 @@ void cluster_stats_init(struct cluster_stats *s, const char *cluster)
 #define X(name) s->name = stat_define(STAT_HISTOGRAM, "%s" #name, s->prefix);
     CLUSTER_HISTOGRAM_MAP(X)
 #undef X
+#define X(name) s->name = stat_define(STAT_LEVEL, "%s" #name, s->prefix);
+    CLUSTER_LEVEL_MAP(X)
+#undef X
 }
 
 static void code_stats_fini(struct code_stats *cs)
@@ -50,11 +53,28 @@ void cluster_stats_fini(struct cluster_stats *s)
     CLUSTER_COUNTER_MAP(X)
     CLUSTER_GAUGE_MAP(X)
     CLUSTER_HISTOGRAM_MAP(X)
+    CLUSTER_LEVEL_MAP(X)
 #undef X
     stat_release(s->upstream_rq_time);
     code_stats_fini(&s->all);
     code_stats_fini(&s->retried);
     mem_free(s->prefix);
+}
+
+void cluster_stats_count_hosts(struct cluster_stats *s, struct upstream_host *const *hosts,
+                               size_t n)
+{
+    size_t by_health[CONF_DRAINING + 1] = {0};
+    uint32_t weight = 0;
+    for (size_t i = 0; i < n; i++) {
+        by_health[hosts[i]->health]++;
+        weight = hosts[i]->weight > weight ? hosts[i]->weight : weight;
+    }
+    stat_set(s->membership_total, n);
+    stat_set(s->membership_healthy, by_health[CONF_HEALTHY]);
+    stat_set(s->membership_degraded, by_health[CONF_DEGRADED]);
+    stat_set(s->membership_excluded, by_health[CONF_DRAINING]);
+    stat_set(s->max_host_weight, weight);
 }
 
 /* more: "" or "retry.". */

@@ -85,6 +85,14 @@ struct upstreams {
     X(upstream_cx_length_ms)     \
     X(upstream_rq_per_cx)
 
+/* The same on each worker. */
+#define CLUSTER_LEVEL_MAP(X) \
+    X(max_host_weight)       \
+    X(membership_degraded)   \
+    X(membership_excluded)   \
+    X(membership_healthy)    \
+    X(membership_total)
+
 enum { CODE_CLASSES = 6 };
 
 struct cluster_stats {
@@ -94,6 +102,9 @@ struct cluster_stats {
     CLUSTER_HISTOGRAM_MAP(X)
 #undef X
     stat_id upstream_rq_time; /* 0 until used */
+#define X(name) stat_id name;
+    CLUSTER_LEVEL_MAP(X)
+#undef X
     struct code_stats {
         stat_id completed;
         stat_id classes[CODE_CLASSES]; /* upstream_rq_2xx; 0 until used */
@@ -104,6 +115,9 @@ struct cluster_stats {
 
 void cluster_stats_init(struct cluster_stats *s, const char *cluster);
 void cluster_stats_fini(struct cluster_stats *s);
+/* Once the hosts are others; not for ORIGINAL_DST, whose workers find their own. */
+void cluster_stats_count_hosts(struct cluster_stats *s, struct upstream_host *const *hosts,
+                               size_t n);
 
 struct pool; /* client_private.h */
 

@@ -108,7 +108,7 @@ static void front_open(struct front *f, struct rig *r, struct conf_route_config 
     f->env.loop = r->loop;
     f->env.upstreams = r->u;
     hold_switch(&f->env, r->snapshot);
-    f->hcm = hcm_create(&f->conf, &f->env, 1 << 16, find_router);
+    f->hcm = hcm_create(&f->conf, &f->env, "l", 1 << 16, find_router);
     f->hcm->log = log_stream;
     logging = f;
     addr_from_ip(STR("127.0.0.1"), 0, &f->addr, NULL);
