@@ -108,7 +108,8 @@ def captured(mode="REDIRECT", delta=True, accepts=True):
         plane = os.path.join(folder, "XDS")
         m.relay = stack.enter_context(Relay(plane, istiod.port))
         m.start(*(stack.enter_context(Pod(folder, name, ip, {"pipe": {"path": plane}}, mode,
-                                          delta, at[name], PREFIX[mode]))
+                                          delta, namespace=at[name], prefix=PREFIX[mode],
+                                          concurrency=2))
                   for name, ip in (("server", m.server_ip), ("client", m.client_ip))))
         yield m
         m.check_in_sync(accepts)

@@ -28,16 +28,17 @@ def spiffe(account):
     return "spiffe://cluster.local/ns/default/sa/" + account
 
 
-def issue(account):
+def issue(account, by=pki):
     """A new certificate for a service account."""
-    pki.cert(account, "URI:" + spiffe(account))
+    by.cert(account, "URI:" + spiffe(account))
 
 
-def secrets(account):
-    """What the pod's secret socket serves, for Plane.set()."""
-    return (("sds", {"name": "default", "tls_certificate": pki.tls_certificate(account)}),
-            ("sds", {"name": "ROOTCA", "validation_context": {
-                "trusted_ca": {"inline_string": pki.read("ca.pem")}}}))
+def secrets(account, by=pki, trusted=(pki,)):
+    """What the pod's secret socket serves, for Plane.set(): the certificate issued last, and the
+    authorities of its peers."""
+    return (("sds", {"name": "default", "tls_certificate": by.tls_certificate(account)}),
+            ("sds", {"name": "ROOTCA", "validation_context": {"trusted_ca": {
+                "inline_string": "".join(p.read("ca.pem") for p in trusted)}}}))
 
 
 @functools.lru_cache

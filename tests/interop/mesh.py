@@ -24,16 +24,23 @@ class Pod(Remora):
     """The Remora of a pod, which is named as its service account is. plane: the discovery server's
     address; namespace, prefix: where it runs, and by which command."""
 
-    def __init__(self, folder, name, ip, plane, mode, delta=True, namespace=None, prefix=()):
+    def __init__(self, folder, name, ip, plane, mode, delta=True, **where):
+        """where: namespace and prefix, as above, and concurrency."""
         issue(name)
-        self.name, self.namespace, self.prefix = name, namespace, prefix
+        self.name = name
+        self.namespace, self.prefix = where.get("namespace"), where.get("prefix", ())
         path = os.path.join(folder, name)
-        self.plane = Plane(address="unix:" + path)
-        self.plane.set(*secrets(name))
-        os.chmod(path, 0o777)
+        self.secrets_path = path
+        self.serve_secrets()
         with self.inside():
             super().__init__(bootstrap(plane, path, delta, mode, name, ip),
-                             args=["--wasm-allow-loopback"], wait=False)
+                             args=["--wasm-allow-loopback"], wait=False,
+                             concurrency=where.get("concurrency", 1))
+
+    def serve_secrets(self):
+        self.plane = Plane(address="unix:" + self.secrets_path)
+        self.plane.set(*secrets(self.name))
+        os.chmod(self.secrets_path, 0o777)
 
     def inside(self):
         return self.namespace.inside() if self.namespace else contextlib.nullcontext()
@@ -46,12 +53,15 @@ class Pod(Remora):
         with self.inside():
             return super().admin(path, method)
 
-    def rotate(self):
-        """A new certificate; returns once it is acknowledged."""
+    def set_secrets(self, *resources):
+        """Returns once one of them is acknowledged."""
         had = len(self.plane.answers("sds", nack=False))
-        issue(self.name)
-        self.plane.set(*secrets(self.name))
+        self.plane.set(*resources)
         self.plane.wait_ack("sds", had + 1)
+
+    def rotate(self):
+        issue(self.name)
+        self.set_secrets(*secrets(self.name))
 
     def dump(self, kind):
         """Rows of a section of /config_dump: {"name": ..., ...}."""
@@ -135,15 +145,22 @@ class Mesh:
                                   check=True, capture_output=True, text=True,
                                   timeout=60).stdout.splitlines()
 
-    def served_fingerprint(self):
-        """sha256 of the certificate that the server's Remora shows to a client of the mesh."""
+    def handshake(self, app, protocol, by=pki, who="client"):
+        """A connection to the server's Remora as a sidecar makes it; who: whose certificate of that
+        authority is shown, None: nobody's. Raises OSError."""
         ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         ctx.check_hostname = False
         ctx.load_verify_locations(pki.path("ca.pem"))
-        ctx.load_cert_chain(pki.path("client.pem"), pki.path("client.key"))
-        ctx.set_alpn_protocols(["istio"])
-        with self.client.inside(), ctx.wrap_socket(socket.create_connection(
-                (self.server_ip, self.inbound["tcp"]), 10)) as tls:
+        if who:
+            ctx.load_cert_chain(by.path(who + ".pem"), by.path(who + ".key"))
+        ctx.set_alpn_protocols([protocol])
+        with self.client.inside():
+            s = socket.create_connection((self.server_ip, self.inbound[app]), 10)
+        return ctx.wrap_socket(s)
+
+    def served_fingerprint(self):
+        """sha256 of the certificate that the server's Remora shows to a client of the mesh."""
+        with self.handshake("tcp", "istio") as tls:
             return hashlib.sha256(tls.getpeercert(True)).hexdigest()
 
     def identity(self, app="http"):

@@ -113,6 +113,13 @@ def load_while(m, what):
     equal(set(load.statuses), {200}, len(load.statuses))
 
 
+def rotated_by_rule(m, fingerprint):
+    """By this rule the client's connections are new ones, which show its new certificate."""
+    m.set(network("DestinationRule", "server", {"host": SERVER, "trafficPolicy": {
+        "connectionPool": {"http": {"maxRequestsPerConnection": 1}}}}))
+    m.until("the new certificate", lambda a: m.identity()["Hash"] == fingerprint)
+
+
 def rotation(m):
     """New certificates: connections of before go on, those of afterwards show them."""
     http(m)
@@ -129,8 +136,4 @@ def rotation(m):
         load_while(m, rotate)
         equal(session.say("after"), "AFTER")
     equal(m.served_fingerprint(), pki.fingerprint("server"))
-    # By this rule the client's connections are new ones.
-    m.set(network("DestinationRule", "server", {"host": SERVER, "trafficPolicy": {
-        "connectionPool": {"http": {"maxRequestsPerConnection": 1}}}}))
-    newest = pki.fingerprint("client")
-    m.until("the client's new certificate", lambda a: m.identity()["Hash"] == newest)
+    rotated_by_rule(m, pki.fingerprint("client"))
