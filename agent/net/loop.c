@@ -181,6 +181,11 @@ uint64_t loop_now_us(const struct loop *l)
     return l->now_us;
 }
 
+void loop_refresh_now(struct loop *l)
+{
+    l->now_us = clock_mono_ns() / 1000;
+}
+
 uint64_t loop_wall_ns(const struct loop *l)
 {
     if (!l->wall_ns)

@@ -80,8 +80,10 @@ static const struct admin_handler *choose_handler(struct stream *s, struct admin
     return NULL;
 }
 
+/* A large dump takes longer than a closing connection is waited for. */
 static void answer(struct stream *s, struct admin_request *r)
 {
+    loop_refresh_now(s->hcm->env->loop);
     struct headers add = {0};
     headers_add_id(&add, HDR_CONTENT_TYPE, str_of(r->content_type));
     headers_add(&add, STR("cache-control"), STR("no-cache, max-age=0"));

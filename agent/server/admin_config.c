@@ -88,7 +88,7 @@ void dump_end_lists(struct dump *d, json_t *section, const char *const *keys, si
 
 /* ---- sections ---- */
 
-static json_t *bootstrap_section(const struct dump *d)
+static json_t *bootstrap_section(struct dump *d)
 {
     const struct bootstrap *b = d->server->bootstrap;
     json_t *json = dump_section("BootstrapConfigDump");
@@ -137,8 +137,6 @@ static json_t *find_named(json_t *list, const char *name)
 static void add_listener(const struct control_row *row, void *arg)
 {
     struct dump *d = arg;
-    if (!dump_is_wanted(d, row->name))
-        return;
     if (row->is_static && row->status != CONTROL_REFUSED) {
         json_array_append_new(d->lists[0], dump_state(row, "listener"));
         return;
@@ -154,15 +152,66 @@ static void add_listener(const struct control_row *row, void *arg)
     dump_with_error(json, row);
 }
 
-static json_t *listeners_section(struct dump *d)
+static const char *const listener_lists[] = {"static_listeners", "dynamic_listeners"};
+static const char *const listener_states[] = {"active_state", "warming_state"};
+
+/* Made once, for routes are taken out of it, too. */
+static json_t *all_listeners(struct dump *d)
 {
-    static const char *const keys[] = {"static_listeners", "dynamic_listeners"};
+    if (d->listeners)
+        return d->listeners;
     json_t *json = dump_section("ListenersConfigDump");
     dump_begin_lists(d);
     dump_set_text(json, "version_info", control_version(d->server->control, XDS_LDS));
     control_each(d->server->control, XDS_LDS, add_listener, d);
-    dump_end_lists(d, json, keys, ARRAY_LEN(keys));
+    dump_end_lists(d, json, listener_lists, ARRAY_LEN(listener_lists));
+    return d->listeners = json;
+}
+
+static const char *name_of_listener(const json_t *entry)
+{
+    const char *name = json_string_value(json_object_get(entry, "name"));
+    const json_t *listener = json_object_get(entry, "listener");
+    return name ? name : json_string_value(json_object_get(listener, "name"));
+}
+
+/* The section without those that are not asked for. */
+static json_t *listeners_section(struct dump *d)
+{
+    json_t *json = json_copy(all_listeners(d)), *entry;
+    for (size_t i = 0; d->name && i < ARRAY_LEN(listener_lists); i++) {
+        json_t *kept = json_array();
+        size_t k;
+        json_array_foreach(json_object_get(json, listener_lists[i]), k, entry)
+        {
+            const char *name = name_of_listener(entry);
+            if (dump_is_wanted(d, name ? name : ""))
+                json_array_append(kept, entry);
+        }
+        json_object_del(json, listener_lists[i]);
+        if (json_array_size(kept))
+            json_object_set(json, listener_lists[i], kept);
+        json_decref(kept);
+    }
     return json;
+}
+
+void dump_each_listener(struct dump *d,
+                        void (*fn)(const json_t *listener, json_t *last_updated, void *arg),
+                        void *arg)
+{
+    size_t k;
+    json_t *entry;
+    json_array_foreach(json_object_get(all_listeners(d), listener_lists[0]), k, entry)
+        fn(json_object_get(entry, "listener"), json_object_get(entry, "last_updated"), arg);
+    json_array_foreach(json_object_get(all_listeners(d), listener_lists[1]), k, entry)
+    {
+        for (size_t i = 0; i < ARRAY_LEN(listener_states); i++) {
+            const json_t *state = json_object_get(entry, listener_states[i]);
+            if (state)
+                fn(json_object_get(state, "listener"), json_object_get(state, "last_updated"), arg);
+        }
+    }
 }
 
 /* A refused extension is shown by its name: readers expect a filter in every entry. */
@@ -192,21 +241,41 @@ static json_t *extensions_section(struct dump *d)
     return json;
 }
 
-static json_t *all_sections(struct dump *d, bool include_eds)
+static json_t *endpoints_section(struct dump *d)
+{
+    return d->include_eds ? dump_endpoints(d) : NULL;
+}
+
+/* In Envoy's order. NULL: there is no such section now. */
+static json_t *(*const sections[])(struct dump *d) = {
+    bootstrap_section, clusters_section,   extensions_section, endpoints_section,
+    listeners_section, dump_scoped_routes, dump_routes,        dump_secrets,
+};
+
+static json_t *all_sections(struct dump *d)
 {
     json_t *configs = json_array();
-    json_t *extensions = extensions_section(d);
-    json_array_append_new(configs, bootstrap_section(d));
-    json_array_append_new(configs, clusters_section(d));
-    if (extensions)
-        json_array_append_new(configs, extensions);
-    if (include_eds)
-        json_array_append_new(configs, dump_endpoints(d));
-    json_array_append_new(configs, listeners_section(d));
-    json_array_append_new(configs, dump_scoped_routes(d));
-    json_array_append_new(configs, dump_routes(d));
-    json_array_append_new(configs, dump_secrets(d));
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        json_t *section = sections[i](d);
+        if (section)
+            json_array_append_new(configs, section);
+    }
     return configs;
+}
+
+/* The elements of a repeated field; sections are made until one has it. */
+static enum dump_result take_resource(struct dump *d, const char *field, json_t **configs)
+{
+    enum dump_result result = DUMP_NOT_FOUND;
+    for (size_t i = 0; i < ARRAY_LEN(sections) && result == DUMP_NOT_FOUND; i++) {
+        json_t *section = sections[i](d);
+        if (!section)
+            continue;
+        json_decref(*configs);
+        *configs = json_pack("[o]", section);
+        result = dump_take_resource(configs, field);
+    }
+    return result;
 }
 
 /* ---- the whole, and parts of it ---- */
@@ -219,12 +288,15 @@ static void refuse(struct admin_request *r, unsigned status, const char *before,
 }
 
 /* False: the answer says why. */
-static bool take_parts(struct admin_request *r, json_t **configs)
+static bool choose_sections(struct admin_request *r, struct dump *d, const char *resource,
+                            json_t **configs)
 {
-    char resource[128], mask[512];
-    bool has_resource = admin_query(r, "resource", resource, sizeof(resource)) && *resource;
-    bool has_mask = admin_query(r, "mask", mask, sizeof(mask)) && *mask;
-    switch (has_resource ? dump_take_resource(configs, resource) : DUMP_OK) {
+    if (!*resource) {
+        json_decref(*configs);
+        *configs = all_sections(d);
+        return true;
+    }
+    switch (take_resource(d, resource, configs)) {
     case DUMP_NOT_FOUND:
         refuse(r, 404, "", resource, " not found in config dump");
         return false;
@@ -235,36 +307,52 @@ static bool take_parts(struct admin_request *r, json_t **configs)
     case DUMP_OK:
         break;
     }
-    if (has_mask && has_resource && !dump_mask_elements(*configs, mask)) {
+    return true;
+}
+
+static bool mask_sections(struct admin_request *r, bool has_resource, json_t **configs)
+{
+    char mask[512];
+    if (!admin_query(r, "mask", mask, sizeof(mask)) || !*mask)
+        return true;
+    if (has_resource && !dump_mask_elements(*configs, mask)) {
         refuse(r, 400, "FieldMask ", mask, " could not be successfully used.");
         return false;
     }
-    if (has_mask && !has_resource && !dump_mask_sections(configs, mask)) {
+    if (!has_resource && !dump_mask_sections(configs, mask)) {
         refuse(r, 400, "FieldMask ", mask, " could not be successfully applied to any configs.");
         return false;
     }
     return true;
 }
 
-void admin_config_dump(struct admin_request *r)
+static bool choose_names(struct admin_request *r, struct dump *d)
 {
     char v[256];
     struct error err;
+    if (!admin_query(r, "name_regex", v, sizeof(v)) || !*v ||
+        !regex_create(str_of(v), &d->name, &err))
+        return true;
+    struct str why = str_of(err.text), own = STR("regex: ");
+    refuse(r, 400, "INVALID_ARGUMENT: Error while parsing name_regex from ", v, ": ");
+    if (str_starts(why, own))
+        why = (struct str){why.p + own.n, why.n - own.n};
+    sbuf_add(&r->out, why.p, why.n);
+    return false;
+}
+
+void admin_config_dump(struct admin_request *r)
+{
+    char resource[128] = "", v[8];
     struct dump d = {.server = r->server};
-    bool include_eds = admin_query(r, "include_eds", v, sizeof(v));
-    if (admin_query(r, "name_regex", v, sizeof(v)) && *v &&
-        regex_create(str_of(v), &d.name, &err)) {
-        struct str why = str_of(err.text), own = STR("regex: ");
-        refuse(r, 400, "INVALID_ARGUMENT: Error while parsing name_regex from ", v, ": ");
-        if (str_starts(why, own))
-            why = (struct str){why.p + own.n, why.n - own.n};
-        sbuf_add(&r->out, why.p, why.n);
-        return;
-    }
-    json_t *configs = all_sections(&d, include_eds);
-    if (take_parts(r, &configs))
+    json_t *configs = json_array();
+    d.include_eds = admin_query(r, "include_eds", v, sizeof(v));
+    admin_query(r, "resource", resource, sizeof(resource));
+    if (choose_names(r, &d) && choose_sections(r, &d, resource, &configs) &&
+        mask_sections(r, *resource, &configs))
         admin_reply_list(r, "configs", configs);
     else
         json_decref(configs);
+    json_decref(d.listeners);
     regex_destroy(&d.name);
 }

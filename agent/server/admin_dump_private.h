@@ -12,7 +12,9 @@
 struct dump {
     struct server *server;
     struct regex *name; /* ?name_regex=, or NULL */
-    json_t *lists[3];   /* of the section at hand */
+    bool include_eds;
+    json_t *lists[3];  /* of the section at hand */
+    json_t *listeners; /* the section of all, whatever their names; NULL until it is needed */
 };
 
 /* ---- admin_config.c: what the sections share ---- */
@@ -28,6 +30,11 @@ void dump_set_text(json_t *json, const char *key, const char *value); /* unless 
 json_t *dump_state(const struct control_row *row, const char *key);
 /* Adds error_state (envoy.admin.v3.UpdateFailureState) where the last update was refused. */
 json_t *dump_with_error(json_t *json, const struct control_row *row);
+
+/* Calls fn for every listener that serves or is warming, with when it was received. */
+void dump_each_listener(struct dump *d,
+                        void (*fn)(const json_t *listener, json_t *last_updated, void *arg),
+                        void *arg);
 
 /* ---- the sections ---- */
 json_t *dump_endpoints(struct dump *d); /* admin_endpoints.c */

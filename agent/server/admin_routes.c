@@ -8,7 +8,7 @@
 
 struct inline_routes {
     struct dump *dump;
-    uint64_t updated_ns; /* of the listener that they stand in */
+    json_t *last_updated; /* of the listener that they stand in */
 };
 
 static void add_routes_of_hcm(json_t *hcm, void *arg)
@@ -21,18 +21,14 @@ static void add_routes_of_hcm(json_t *hcm, void *arg)
     json_t *typed = json_pack("{s:s}", "@type", xds_type_url(XDS_RDS));
     json_object_update(typed, routes);
     json_t *json = json_pack("{s:o}", "route_config", typed);
-    dump_set_time(json, "last_updated", in->updated_ns);
+    json_object_set(json, "last_updated", in->last_updated);
     json_array_append_new(in->dump->lists[0], json);
 }
 
-static void add_routes_of_listener(const struct control_row *row, void *arg)
+static void add_routes_of_listener(const json_t *listener, json_t *last_updated, void *arg)
 {
-    struct inline_routes in = {arg, row->updated_ns};
-    if (row->status == CONTROL_REFUSED)
-        return;
-    json_t *listener = dump_message(xds_type_url(XDS_LDS), row->value, false);
+    struct inline_routes in = {arg, last_updated};
     dump_each_hcm(listener, add_routes_of_hcm, &in);
-    json_decref(listener);
 }
 
 static void add_routes(const struct control_row *row, void *arg)
@@ -47,7 +43,7 @@ json_t *dump_routes(struct dump *d)
     static const char *const keys[] = {"static_route_configs", "dynamic_route_configs"};
     json_t *json = dump_section("RoutesConfigDump");
     dump_begin_lists(d);
-    control_each(d->server->control, XDS_LDS, add_routes_of_listener, d);
+    dump_each_listener(d, add_routes_of_listener, d);
     control_each(d->server->control, XDS_RDS, add_routes, d);
     dump_end_lists(d, json, keys, ARRAY_LEN(keys));
     return json;
@@ -110,7 +106,7 @@ static void add_scopes_of_hcm(json_t *hcm, void *arg)
     json_t *to = d->lists[list ? 0 : 1];
     if (!scoped || !dump_is_wanted(d, name ? name : "") || has_named(to, name ? name : ""))
         return;
-    struct scopes s = {NULL, in->updated_ns};
+    struct scopes s = {NULL, 0};
     json_t *json = json_pack("{s:s}", "name", name ? name : "");
     if (list) {
         s.configs = typed_scopes(json_object_get(list, "scoped_route_configurations"));
@@ -120,18 +116,16 @@ static void add_scopes_of_hcm(json_t *hcm, void *arg)
         dump_set_text(json, "version_info", control_version(c, XDS_SRDS));
     }
     json_object_set_new(json, "scoped_route_configs", s.configs);
-    dump_set_time(json, "last_updated", s.updated_ns);
+    json_object_set(json, "last_updated", in->last_updated);
+    if (s.updated_ns)
+        dump_set_time(json, "last_updated", s.updated_ns);
     json_array_append_new(to, json);
 }
 
-static void add_scopes_of_listener(const struct control_row *row, void *arg)
+static void add_scopes_of_listener(const json_t *listener, json_t *last_updated, void *arg)
 {
-    struct inline_routes in = {arg, row->updated_ns};
-    if (row->status == CONTROL_REFUSED)
-        return;
-    json_t *listener = dump_message(xds_type_url(XDS_LDS), row->value, false);
+    struct inline_routes in = {arg, last_updated};
     dump_each_hcm(listener, add_scopes_of_hcm, &in);
-    json_decref(listener);
 }
 
 json_t *dump_scoped_routes(struct dump *d)
@@ -140,7 +134,7 @@ json_t *dump_scoped_routes(struct dump *d)
                                        "dynamic_scoped_route_configs"};
     json_t *json = dump_section("ScopedRoutesConfigDump");
     dump_begin_lists(d);
-    control_each(d->server->control, XDS_LDS, add_scopes_of_listener, d);
+    dump_each_listener(d, add_scopes_of_listener, d);
     dump_end_lists(d, json, keys, ARRAY_LEN(keys));
     return json;
 }
