@@ -23,7 +23,7 @@ void router_reply_direct(struct router_stream *r, const struct headers *h)
 void router_reply_redirect(struct router_stream *r, unsigned status, struct str uri)
 {
     struct headers add = {0};
-    stat_inc(r->worker->rq_redirect);
+    stat_inc(r->worker->rq_direct_response); /* which redirects are to Envoy */
     headers_add_id(&add, HDR_LOCATION, uri);
     router_change_response(r, &add);
     stream_local_reply(r->s, status, STR_NULL, "direct_response", 0, -1, &add);

@@ -202,11 +202,25 @@ static bool check_underscores(struct h2_conn *h, struct h2_stream *st)
     return false;
 }
 
+static void refuse(struct h2_conn *h, struct h2_stream *st)
+{
+    stat_inc(h->session.stats->rx_messaging_error);
+    if (h->hcm->conf->http2.keeps_broken)
+        h2_stream_reset(st, H2_PROTOCOL_ERROR);
+    else
+        h2_session_fail(&h->session, H2_PROTOCOL_ERROR, "http2.invalid.header.field");
+}
+
 static void on_headers(struct h2_session *session, struct h2_stream *st, bool end)
 {
     struct h2_conn *h = of_session(session);
     if (!check_underscores(h, st)) {
-        h2_stream_reset(st, H2_PROTOCOL_ERROR);
+        h2_stream_reset(st, H2_INTERNAL_ERROR);
+        return;
+    }
+    /* No user may stand there (RFC 9113 8.3.1), and who parses it as a URI takes it for one. */
+    if (str_find(headers_get(&st->head, HDR_AUTHORITY), '@') >= 0) {
+        refuse(h, st);
         return;
     }
     struct stream *s = stream_create(h->hcm, h->down, &codec_ops, NULL);

@@ -225,12 +225,11 @@ static void join_cookies(struct headers *h)
         n += str_is(header_name(h, &h->v[i]), "cookie");
     if (n < 2)
         return;
-    n = 0;
     for (size_t i = 0; i < h->n; i++)
         if (str_is(header_name(h, &h->v[i]), "cookie")) {
-            if (n++)
-                sbuf_addz(&all, "; ");
             struct str v = header_value(h, &h->v[i]);
+            if (v.n && all.n)
+                sbuf_addz(&all, "; ");
             sbuf_add(&all, v.p, v.n);
         }
     headers_set(h, STR("cookie"), (struct str){all.p, all.n});

@@ -45,6 +45,16 @@ struct hcm *hcm_create(const struct conf_hcm *conf, struct filter_env *env, cons
     return h;
 }
 
+void hcm_count_closed(const struct hcm_stats *st, bool is_local, bool is_active)
+{
+    stat_inc(st->cx_destroy);
+    stat_inc(is_local ? st->cx_destroy_local : st->cx_destroy_remote);
+    if (!is_active)
+        return;
+    stat_inc(st->cx_destroy_active);
+    stat_inc(is_local ? st->cx_destroy_local_active : st->cx_destroy_remote_active);
+}
+
 struct h2_stats *hcm_h2_stats(struct hcm *hcm)
 {
     if (!hcm->h2_stats) {

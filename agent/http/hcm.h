@@ -102,6 +102,8 @@ void hcm_destroy(struct hcm **hcm);
 /* The stats of one HCM_STAT_MAP set under "http.PREFIX.", and the listener's. */
 void hcm_stats_init(struct hcm_stats *st, const char *prefix, const char *listener);
 void hcm_stats_fini(struct hcm_stats *st);
+/* The end of a connection: who closed it, and whether a request was in flight. */
+void hcm_count_closed(const struct hcm_stats *st, bool is_local, bool is_active);
 
 /* Of its HTTP/2 connections; made when first asked for. */
 struct h2_stats *hcm_h2_stats(struct hcm *hcm);

@@ -120,7 +120,7 @@ static const char *format_peer(struct stream *s)
 {
     char ip[ADDR_TEXT_MAX];
     const struct addr *peer = &s->info.down->direct_remote;
-    bool is_us = addr_is_loopback(peer);
+    bool is_us = addr_is_localhost(peer);
     bool maps = s->hcm->conf->maps_ipv4 && peer->sa.sa_family == AF_INET && !is_us;
     addr_format_ip(is_us ? local_ip() : peer, ip);
     return arena_printf(&s->arena, "%s%s", maps ? "::ffff:" : "", ip);

@@ -138,6 +138,13 @@ bool addr_is_loopback(const struct addr *a)
     return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
 }
 
+bool addr_is_localhost(const struct addr *a)
+{
+    if (!a->len || a->sa.sa_family != AF_INET)
+        return addr_is_loopback(a);
+    return ntohl(a->v4.sin_addr.s_addr) == INADDR_LOOPBACK;
+}
+
 bool addr_in_prefix(const struct addr *a, const struct addr *base, unsigned prefix_len)
 {
     const unsigned char *x, *y;

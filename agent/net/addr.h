@@ -38,6 +38,8 @@ bool addr_is_same_ip(const struct addr *a, const struct addr *b); /* false: one 
 bool addr_ip_bytes(const struct addr *a, const unsigned char **p, unsigned *bits);
 bool addr_is_any(const struct addr *a); /* 0.0.0.0 or :: */
 bool addr_is_loopback(const struct addr *a);
+/* 127.0.0.1 or ::1, which is what Envoy means by a loopback address. */
+bool addr_is_localhost(const struct addr *a);
 /* Is a inside base/prefix_len (same family)? */
 bool addr_in_prefix(const struct addr *a, const struct addr *base, unsigned prefix_len);
 /* ::ffff:1.2.3.4 becomes 1.2.3.4, as people read it. */

@@ -29,7 +29,7 @@ struct chain_index {
 
 int chain_source_type(const struct chain_match_input *in)
 {
-    bool is_local = in->remote->sa.sa_family == AF_UNIX || addr_is_loopback(in->remote) ||
+    bool is_local = in->remote->sa.sa_family == AF_UNIX || addr_is_localhost(in->remote) ||
                     addr_is_same_ip(in->remote, in->local);
     return is_local ? CONF_SOURCE_SAME_IP_OR_LOOPBACK : CONF_SOURCE_EXTERNAL;
 }

@@ -26,22 +26,12 @@ static void close_session(struct downstream *d)
     conn_close(s->h2 ? &s->h2->conn : &s->h1->conn);
 }
 
-static void count_destroyed(const struct hcm_stats *st, bool is_local, bool is_active)
-{
-    stat_inc(st->cx_destroy);
-    stat_inc(is_local ? st->cx_destroy_local : st->cx_destroy_remote);
-    if (!is_active)
-        return;
-    stat_inc(st->cx_destroy_active);
-    stat_inc(is_local ? st->cx_destroy_local_active : st->cx_destroy_remote_active);
-}
-
 static void count_end(struct http_session *s, const struct conn *c)
 {
     const struct hcm_stats *st = &s->hcm->stats;
     const struct http_linger *linger = s->h2 ? &s->h2->linger : &s->h1->linger;
-    count_destroyed(st, c->cause == CONN_CLOSED_LOCAL,
-                    s->h2 ? s->h2->closed_active : s->h1->closed_active);
+    hcm_count_closed(st, c->cause == CONN_CLOSED_LOCAL,
+                     s->h2 ? s->h2->closed_active : s->h1->closed_active);
     if (linger->has_timed_out)
         stat_inc(st->cx_delayed_close_timeout);
     stat_add(st->cx_ssl_active, s->is_tls ? -1 : 0);

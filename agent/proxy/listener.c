@@ -214,7 +214,9 @@ void listener_choose(struct listener *l, const struct accepted *a, const struct 
     if (!found) {
         stat_inc(l->stats.no_filter_chain_match);
         log_lost(l, &known);
-        listener_refuse(l, a->fd, "no matching filter chain found");
+        log_debug(LOG_CONN_HANDLER, "closing connection: no matching filter chain found on %s",
+                  l->conf->object.name);
+        close(a->fd);
         return;
     }
     stat_inc(l->stats.cx_total);
@@ -343,8 +345,10 @@ void downstream_fini(struct downstream *d)
         log_end(l, &d->info, d->start_us, &info);
     }
     conn_tls_unref(d->info.tls);
-    stat_inc(l->stats.cx_destroy);
-    stat_record(l->stats.cx_length_ms, (loop_now_us(l->env->loop) - d->start_us) / 1000);
+    if (d->chain) { /* else it was never more than a socket that is looked at */
+        stat_inc(l->stats.cx_destroy);
+        stat_record(l->stats.cx_length_ms, (loop_now_us(l->env->loop) - d->start_us) / 1000);
+    }
     downstream_hand_over(d);
 }
 

@@ -46,6 +46,15 @@ static void on_connected(struct conn *c)
     listener_start_session(a->down.listener, a->chain, &on, tls);
 }
 
+/* Envoy's connection manager is there before the handshake, so it counts those that fail. */
+static void count_failed(const struct tls_accept *a)
+{
+    if (!a->chain->hcm)
+        return;
+    stat_inc(a->chain->hcm->stats.cx_total);
+    hcm_count_closed(&a->chain->hcm->stats, a->has_timed_out, false);
+}
+
 static void on_close(struct conn *c)
 {
     struct tls_accept *a = of(c);
@@ -61,6 +70,7 @@ static void on_close(struct conn *c)
                   l->conf->object.name, addr_format(&a->down.info.remote, text),
                   a->has_timed_out ? "connection was closed because the handshake took too long"
                                    : conn_failure(c));
+        count_failed(a);
         downstream_fini(&a->down);
     }
     mem_free(a);

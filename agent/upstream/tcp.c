@@ -10,6 +10,9 @@ static void on_connected(struct conn *conn)
 {
     struct upstream_tcp *u = of(conn);
     loop_timer_stop(&u->connect_timer);
+    u->is_connected = true;
+    stat_inc(u->cluster->stats.upstream_rq_total);
+    stat_add(u->cluster->stats.upstream_rq_active, 1);
     stat_record(u->cluster->stats.upstream_cx_connect_ms,
                 (loop_now_us(conn->loop) - u->start_us) / 1000);
     u->user_ops->on_connected(conn);
@@ -26,13 +29,22 @@ static void count_close(struct upstream_tcp *u)
     stat_add(s->upstream_cx_tx_bytes_total, (int64_t)u->conn.tx_bytes);
     if (u->conn.cause == CONN_CONNECT_FAILED) {
         stat_inc(s->upstream_cx_connect_fail);
+        stat_inc(s->upstream_rq_pending_failure_eject);
+        stat_inc(u->timed_out ? s->upstream_cx_destroy_local : s->upstream_cx_destroy_remote);
         u->host->stats.cx_connect_fail++;
         if (u->timed_out)
             stat_inc(s->upstream_cx_connect_timeout);
         return;
     }
-    stat_inc(u->conn.cause == CONN_CLOSED_LOCAL ? s->upstream_cx_destroy_local
-                                                : s->upstream_cx_destroy_remote);
+    /* Whoever closed: when the peer was heard to the end, it was the peer. */
+    bool is_local = u->conn.cause == CONN_CLOSED_LOCAL && !u->conn.is_eof;
+    stat_inc(is_local ? s->upstream_cx_destroy_local : s->upstream_cx_destroy_remote);
+    if (u->is_connected) { /* the connection is the request */
+        stat_inc(s->upstream_cx_destroy_with_active_rq);
+        stat_inc(is_local ? s->upstream_cx_destroy_local_with_active_rq
+                          : s->upstream_cx_destroy_remote_with_active_rq);
+        stat_add(s->upstream_rq_active, -1);
+    }
     stat_record(s->upstream_cx_length_ms, (loop_now_us(u->conn.loop) - u->start_us) / 1000);
 }
 
@@ -68,7 +80,8 @@ int upstream_connect(struct upstream_tcp *u, struct upstream_cluster *c, struct 
     }
     u->cluster = c;
     u->host = host;
-    u->timed_out = false;
+    u->timed_out = u->is_connected = false;
+    stat_inc(c->stats.upstream_rq_pending_total);
     u->user_ops = ops;
     u->ops = *ops;
     u->ops.on_connected = on_connected;

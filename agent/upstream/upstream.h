@@ -198,7 +198,7 @@ struct upstream_tcp {
     struct upstream_host *host;
     struct loop_timer connect_timer;
     const struct downstream_info *down; /* set before: the session's, or NULL; lives as long */
-    bool timed_out;
+    bool timed_out, is_connected;
     /* private */
     const struct conn_ops *user_ops;
     struct conn_ops ops; /* the user's, with connect and close going through tcp.c first */
