@@ -84,7 +84,7 @@ class RawOrigin:
         self.socket.close()
 
 
-def note_message(prefix, m, out, replace):
+def note_message(prefix, m, out, replace=()):
     out[prefix + "start"] = m.start
     for text, by in replace:
         out[prefix + "start"] = out[prefix + "start"].replace(text, by)
@@ -183,7 +183,10 @@ class Raw:
                           for c, v in g["cases"].items()}
             self.groups[name] = list(g["cases"])
             self.ports[name] = free_port()
-            self.origins[name] = RawOrigin()
+            self.origins[name] = self.make_origin(g)
+
+    def make_origin(self, _group):
+        return RawOrigin()
 
     def config(self):
         listeners, clusters = [], []
@@ -192,10 +195,13 @@ class Raw:
             for r in routes:
                 if "route" in r:
                     r["route"].setdefault("cluster", name)
-            more = dict({"stat_prefix": name, "delayed_close_timeout": "0.1s"}, **g.get("hcm", {}))
-            listeners.append(listener("l-" + name, self.ports[name], [hcm(routes, **more)],
+            more = dict({"stat_prefix": name, "delayed_close_timeout": "0.1s", "route_config": {
+                "name": name, "validate_clusters": False, "virtual_hosts": [
+                    {"name": "v", "domains": ["*"], "routes": routes}]}}, **g.get("hcm", {}))
+            listeners.append(listener("l-" + name, self.ports[name], [hcm(**more)],
                                       stat_prefix="l-" + name))
-            one = {"max_requests_per_connection": 1, **g.get("cluster", {})}
+            one = {"max_requests_per_connection": 1} if g.get("up") != "h2" else {}
+            one.update(g.get("cluster", {}))
             clusters.append(cluster(name, [self.origins[name].port], **one))
         return {"static_resources": {"listeners": listeners, "clusters": clusters}}
 
@@ -203,13 +209,16 @@ class Raw:
         return {"http.%s." % group: "http.", "cluster.%s." % group: "cluster.",
                 "listener.l-%s." % group: "listener."}
 
+    def exchange(self, group, case, out, replace, patience):
+        with Client(self.ports[group]) as c:
+            Exchange(c, case, out, replace, patience).run()
+
     def ask(self, group, case, patience):
         case, origin = self.data[group]["cases"][case], self.origins[group]
         origin.begin(case)
         out = {}
         replace = ((str(self.ports[group]), "PORT"), (str(origin.port), "ORIGIN"))
-        with Client(self.ports[group]) as c:
-            Exchange(c, case, out, replace, patience).run()
+        self.exchange(group, case, out, replace, patience)
         for i, request in enumerate(origin.seen):
             note_message("up.%d." % i, request, out, replace)
         return out
