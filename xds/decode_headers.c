@@ -106,13 +106,13 @@ int decode_header_ops(struct decode *d, const struct decode_header_ops *ops, con
     ops_r->remove = DECODE_ARRAY(d, struct str, ops->remove_n);
     for (size_t i = 0; i < ops->add_n; i++) {
         if (decode_option(d, ops->add[i], &ops_r->add[ops_r->add_n], err))
-            return error_prefix(err, "%s_headers_to_add[%zu].", side, i);
+            return error_prefix(err, "%sheaders_to_add[%zu].", side, i);
         /* An empty value adds nothing unless it is asked for. */
         ops_r->add_n += ops_r->add[ops_r->add_n].value.n || ops->add[i]->keep_empty_value;
     }
     for (size_t i = 0; i < ops->remove_n; i++) {
         if (check_name(ops->remove[i], err))
-            return error_prefix(err, "%s_headers_to_remove[%zu]: ", side, i);
+            return error_prefix(err, "%sheaders_to_remove[%zu]: ", side, i);
         ops_r->remove[ops_r->remove_n++] = decode_lower(d, ops->remove[i]);
     }
     return 0;

@@ -181,7 +181,7 @@ static int decode_mapper(struct decode *d, const mapper_msg *m, struct conf_repl
         return error_prefix(err, "body.");
     if (set_format(d, m->body_format_override, &out->format, err))
         return error_prefix(err, "body_format_override.");
-    return decode_header_ops(d, &ops, "response", &out->headers, err);
+    return decode_header_ops(d, &ops, "", &out->headers, err);
 }
 
 int decode_local_reply(struct decode *d, const hcm_msg *hcm, struct conf_hcm *h, struct error *err)

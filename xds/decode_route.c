@@ -51,9 +51,9 @@ static int decode_route(struct decode *d, const route_msg *m, size_t body_max, s
     if (!rc)
         rc = decode_match(d, m->match, r, err);
     if (!rc)
-        rc = decode_header_ops(d, OPS(m, request), "request", &r->request_headers, err);
+        rc = decode_header_ops(d, OPS(m, request), "request_", &r->request_headers, err);
     if (!rc)
-        rc = decode_header_ops(d, OPS(m, response), "response", &r->response_headers, err);
+        rc = decode_header_ops(d, OPS(m, response), "response_", &r->response_headers, err);
     if (rc)
         return rc;
     switch (m->action_case) {
@@ -92,9 +92,9 @@ static int decode_vhost(struct decode *d, const vhost_msg *m, size_t body_max,
         if ((rc = decode_route(d, m->routes[i], body_max, &v->routes[i], err)))
             error_prefix(err, "routes[%zu].", i);
     if (!rc)
-        rc = decode_header_ops(d, OPS(m, request), "request", &v->request_headers, err);
+        rc = decode_header_ops(d, OPS(m, request), "request_", &v->request_headers, err);
     if (!rc)
-        rc = decode_header_ops(d, OPS(m, response), "response", &v->response_headers, err);
+        rc = decode_header_ops(d, OPS(m, response), "response_", &v->response_headers, err);
     if (!rc)
         rc = decode_retry(d, m->retry_policy, &v->retry, err);
     if (!rc)
@@ -184,9 +184,9 @@ static int decode_config(struct decode *d, const config_msg *m, struct conf_rout
         result = decode_mirrors(d, m->request_mirror_policies, m->n_request_mirror_policies,
                                 &rc->mirrors, err);
     if (!result)
-        result = decode_header_ops(d, OPS(m, request), "request", &rc->request_headers, err);
+        result = decode_header_ops(d, OPS(m, request), "request_", &rc->request_headers, err);
     if (!result)
-        result = decode_header_ops(d, OPS(m, response), "response", &rc->response_headers, err);
+        result = decode_header_ops(d, OPS(m, response), "response_", &rc->response_headers, err);
     return result;
 }
 

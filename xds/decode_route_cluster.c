@@ -53,9 +53,9 @@ static int decode_weight(struct decode *d, const weight_msg *m, const char *pref
         rc = decode_header_text(d, m->host_rewrite_literal, "host_rewrite_literal",
                                 &w->host_rewrite, err);
     if (!rc)
-        rc = decode_header_ops(d, OPS(m, request), "request", &w->request_headers, err);
+        rc = decode_header_ops(d, OPS(m, request), "request_", &w->request_headers, err);
     if (!rc)
-        rc = decode_header_ops(d, OPS(m, response), "response", &w->response_headers, err);
+        rc = decode_header_ops(d, OPS(m, response), "response_", &w->response_headers, err);
     return rc ? rc : decode_overrides(d, OVERRIDES(m), &w->overrides, err);
 }
 

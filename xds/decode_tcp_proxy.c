@@ -33,6 +33,25 @@ static int set_clusters(struct decode *d, const tcp_proxy_msg *m, struct conf_tc
              : error_set(err, ERR_INVALID, "weighted_clusters.clusters: at least one is required");
 }
 
+typedef Envoy__Extensions__Filters__Network__TcpProxy__V3__TcpProxy__TunnelingConfig tunnel_msg;
+
+static int set_tunnel(struct decode *d, const tunnel_msg *m, struct conf_tcp_proxy *t,
+                      struct error *err)
+{
+    const struct decode_header_ops ops = {m->headers_to_add, NULL, m->n_headers_to_add, 0};
+    struct conf_tcp_tunnel *out = t->tunnel = DECODE_NEW(d, struct conf_tcp_tunnel);
+    if (!*m->hostname)
+        return error_set(err, ERR_INVALID, "hostname: must not be empty");
+    if (decode_text_format(d, m->hostname, &out->hostname, err))
+        return error_prefix(err, "hostname: ");
+    if (!m->use_post && *m->post_path)
+        return error_set(err, ERR_INVALID,
+                         "post_path: Can't set a post path when POST method isn't used");
+    out->uses_post = m->use_post;
+    out->post_path = *m->post_path ? decode_str(d, m->post_path) : STR("/");
+    return decode_header_ops(d, &ops, "", &out->headers, err);
+}
+
 int decode_tcp_proxy(struct decode *d, const ProtobufCMessage *msg, struct conf_net_filter *f,
                      struct error *err)
 {
@@ -53,6 +72,8 @@ int decode_tcp_proxy(struct decode *d, const ProtobufCMessage *msg, struct conf_
     t->max_connect_attempts = pb_u32(m->max_connect_attempts, 1);
     if (!t->max_connect_attempts)
         return error_set(err, ERR_INVALID, "max_connect_attempts: must be at least 1");
+    if (m->tunneling_config && set_tunnel(d, m->tunneling_config, t, err))
+        return error_prefix(err, "tunneling_config.");
     if (decode_ms(m->idle_timeout, IDLE_TIMEOUT_MS, "idle_timeout", &t->idle_timeout_ms, err))
         return -ERR_INVALID;
     return decode_access_logs(d, m->access_log, m->n_access_log, false, &t->access_logs,

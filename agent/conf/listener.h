@@ -74,13 +74,22 @@ struct conf_tcp_cluster {
     uint32_t weight; /* at least 1 */
 };
 
+/* tunneling_config: the session as an HTTP request. */
+struct conf_tcp_tunnel {
+    struct conf_format hostname; /* :authority */
+    bool uses_post;              /* in place of CONNECT */
+    struct str post_path;
+    struct conf_header_ops headers;
+};
+
 struct conf_tcp_proxy {
     const char *stat_prefix, *cluster;
     struct conf_tcp_cluster *clusters; /* in place of cluster */
     size_t clusters_n;
     uint64_t weights_sum;
-    uint32_t max_duration_ms; /* 0: none */
-    uint32_t idle_timeout_ms; /* default 1 h; 0 none */
+    struct conf_tcp_tunnel *tunnel; /* NULL: none */
+    uint32_t max_duration_ms;       /* 0: none */
+    uint32_t idle_timeout_ms;       /* default 1 h; 0 none */
     unsigned max_connect_attempts;
     struct conf_access_log *access_logs;
     size_t access_logs_n;

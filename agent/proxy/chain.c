@@ -9,6 +9,7 @@
 #include "filters/registry.h"
 #include "proxy/chain_index.h"
 #include "proxy/limit.h"
+#include "proxy/tcp_tunnel.h"
 
 /* So few chains are weighed one by one. */
 enum { CHAINS_SCANNED = 4 };
@@ -33,6 +34,7 @@ static void log_stream(struct hcm *hcm, struct stream *s)
 static void init_tcp(struct listener *l, struct listener_chain *c, const struct conf_tcp_proxy *t)
 {
     c->logs = access_logs_create(l->env->logs, t->access_logs, t->access_logs_n);
+    c->tunnel_formats = tcp_tunnel_formats_create(t->tunnel);
 #define X(kind, field, name) \
     c->tcp_stats.field = stat_define(STAT_##kind, "tcp.%s." name, t->stat_prefix);
     TCP_STAT_MAP(X)
@@ -71,6 +73,7 @@ static void destroy(struct listener_chain *c)
         TCP_STAT_MAP(X)
 #undef X
     }
+    tcp_tunnel_formats_destroy(&c->tunnel_formats);
     hcm_destroy(&c->hcm);
     tls_slot_unref(c->tls);
     for (size_t i = 0; i < c->conf->filters_n; i++) {

@@ -69,12 +69,13 @@ struct listener_chain {
     uint64_t drain_start_us;
     struct loop_timer drain_timer;
     struct loop_task free_task;
-    struct hcm *hcm;            /* NULL: TCP */
-    struct tcp_stats tcp_stats; /* TCP only, */
-    struct access_logs *logs;   /* likewise */
-    void **worker_objs;         /* of the network filters */
-    struct tls_slot *tls;       /* NULL: plaintext */
-    struct chain_limit *limits; /* of the filters connection_limit (proxy/limit.c) */
+    struct hcm *hcm;                           /* NULL: TCP */
+    struct tcp_tunnel_formats *tunnel_formats; /* TCP with tunneling_config; NULL */
+    struct tcp_stats tcp_stats;                /* TCP only, */
+    struct access_logs *logs;                  /* likewise */
+    void **worker_objs;                        /* of the network filters */
+    struct tls_slot *tls;                      /* NULL: plaintext */
+    struct chain_limit *limits;                /* of the filters connection_limit (proxy/limit.c) */
     size_t limits_n;
 };
 

@@ -1,5 +1,6 @@
-/* A TCP session: a downstream connection, the network filters of its chain, and the upstream
- * connection of the terminal tcp_proxy. Source: Envoy's TcpProxy filter.
+/* A TCP session: a downstream connection, the network filters of its chain, and the upstream of the
+ * terminal tcp_proxy (tcp_upstream.c: a connection; tcp_tunnel.c: an HTTP request). Source: Envoy's
+ * TcpProxy filter.
  *
  * Bytes from the client pass the filters first to last and go to the upstream; bytes from the
  * upstream pass them last to first. Reading from the client starts once the upstream is
@@ -19,11 +20,6 @@ enum { FROM_CLIENT, TO_CLIENT };
 static struct tcp_session *of_down(struct conn *c)
 {
     return container_of(c, struct tcp_session, conn);
-}
-
-static struct tcp_session *of_up(struct conn *c)
-{
-    return container_of(c, struct tcp_session, up.conn);
 }
 
 static void touch(struct tcp_session *s)
@@ -51,6 +47,7 @@ static void run_free(struct loop_task *t)
     s->down.is_logged = true;
     if (s->up.host)
         upstream_host_unref(s->up.host);
+    tcp_tunnel_destroy(&s->tunnel);
     hold_release(s->down.listener->env, s->hold);
     downstream_fini(&s->down);
     mem_free(s->filters);
@@ -71,7 +68,7 @@ static void close_both(struct tcp_session *s)
 {
     conn_close_after_flush(&s->conn);
     if (s->has_upstream)
-        conn_close(&s->up.conn);
+        s->up_ops->close(s, false);
 }
 
 /* Both peers have ended; what they said last may still be on its way. */
@@ -79,7 +76,7 @@ static void end_both(struct tcp_session *s)
 {
     conn_close_after_flush(&s->conn);
     if (s->has_upstream)
-        conn_close_after_flush(&s->up.conn);
+        s->up_ops->close(s, true);
 }
 
 static void close_now(struct downstream *d)
@@ -87,7 +84,7 @@ static void close_now(struct downstream *d)
     struct tcp_session *s = container_of(d, struct tcp_session, down);
     conn_close(&s->conn);
     if (s->has_upstream)
-        conn_close(&s->up.conn);
+        s->up_ops->close(s, false);
 }
 
 static void on_idle(struct loop_timer *t)
@@ -109,18 +106,23 @@ static void on_duration(struct loop_timer *t)
 
 /* ---- bytes through the filters ---- */
 
-static void deliver(struct tcp_session *s, int dir, struct buf *data, bool end)
+void tcp_session_write(struct conn *to, struct buf *data, bool end)
 {
-    struct conn *to = dir == FROM_CLIENT ? &s->up.conn : &s->conn;
-    if (dir == FROM_CLIENT && !s->has_upstream) {
-        buf_fini(data);
-        return;
-    }
     buf_move(&to->out, data);
     if (end)
         conn_shutdown_write(to);
     else
         conn_flush(to);
+}
+
+static void deliver(struct tcp_session *s, int dir, struct buf *data, bool end)
+{
+    if (dir == FROM_CLIENT && !s->has_upstream)
+        buf_fini(data);
+    else if (dir == FROM_CLIENT)
+        s->up_ops->write(s, data, end);
+    else
+        tcp_session_write(&s->conn, data, end);
 }
 
 /* Shows data to the filter; true: it goes on. */
@@ -193,7 +195,7 @@ static void close_by_filter(struct net_filter *f, bool is_upstream, const char *
     if (!is_upstream)
         close_both(s);
     else if (s->has_upstream)
-        conn_close_after_flush(&s->up.conn);
+        s->up_ops->close(s, true);
 }
 
 static const struct net_session_ops session_ops = {go_on, close_by_filter};
@@ -231,7 +233,7 @@ static void on_down_close(struct conn *c)
         if (!s->filters[i].is_skipped && s->filters[i].ops->on_downstream_close)
             s->filters[i].ops->on_downstream_close(&s->filters[i], c->cause != CONN_CLOSED_LOCAL);
     if (s->has_upstream)
-        conn_close_after_flush(&s->up.conn);
+        s->up_ops->close(s, true);
     end_if_both_closed(s);
 }
 
@@ -240,7 +242,7 @@ static void on_down_high(struct conn *c)
     struct tcp_session *s = of_down(c);
     if (s->has_upstream) {
         s->is_up_held = true;
-        conn_read_disable(&s->up.conn);
+        s->up_ops->read_disable(s, true);
     }
 }
 
@@ -249,7 +251,7 @@ static void on_down_low(struct conn *c)
     struct tcp_session *s = of_down(c);
     if (s->is_up_held) {
         s->is_up_held = false;
-        conn_read_enable(&s->up.conn);
+        s->up_ops->read_disable(s, false);
     }
 }
 
@@ -263,27 +265,22 @@ static const struct conn_ops down_ops = {
 
 /* ---- upstream ---- */
 
-static void on_up_connected(struct conn *c)
+void tcp_up_connected(struct tcp_session *s, const struct addr *local)
 {
-    struct tcp_session *s = of_up(c);
-    s->info.upstream_local = c->local;
+    s->info.upstream_local = *local;
     conn_read_enable(&s->conn);
 }
 
-static void on_up_data(struct conn *c)
+void tcp_up_data(struct tcp_session *s, struct buf *data)
 {
-    struct tcp_session *s = of_up(c);
-    struct buf data = {0};
     touch(s);
-    s->info.bytes_sent += c->in.len;
-    stat_add(s->stats->tx_bytes, (int64_t)c->in.len);
-    buf_move(&data, &c->in);
-    pass(s, TO_CLIENT, &data, false);
+    s->info.bytes_sent += data->len;
+    stat_add(s->stats->tx_bytes, (int64_t)data->len);
+    pass(s, TO_CLIENT, data, false);
 }
 
-static void on_up_eof(struct conn *c)
+void tcp_up_eof(struct tcp_session *s)
 {
-    struct tcp_session *s = of_up(c);
     struct buf none = {0};
     s->is_up_eof = true;
     pass(s, TO_CLIENT, &none, true);
@@ -291,104 +288,31 @@ static void on_up_eof(struct conn *c)
         end_both(s);
 }
 
-static void connect_upstream(struct tcp_session *s);
-
-/* Another host is tried up to max_connect_attempts times; true when one is. */
-static bool try_again(struct tcp_session *s)
+void tcp_up_closed(struct tcp_session *s, enum conn_close_cause cause)
 {
-    if (!conn_is_open(&s->conn))
-        return false;
-    if (s->info.attempts >= s->conf->max_connect_attempts) {
-        s->info.flags |= FLAG_UPSTREAM_RETRY_LIMIT_EXCEEDED;
-        upstream_count_attempts_exceeded(s->up.cluster);
-        return false;
-    }
-    upstream_host_unref(s->up.host);
-    s->up.host = NULL;
-    s->has_upstream = false;
-    connect_upstream(s);
-    return true;
-}
-
-static void on_up_close(struct conn *c)
-{
-    struct tcp_session *s = of_up(c);
-    if (c->cause == CONN_CONNECT_FAILED && try_again(s))
-        return;
     s->is_up_closed = true;
-    if (c->cause == CONN_CONNECT_FAILED) {
-        s->info.flags |= FLAG_UPSTREAM_CONNECTION_FAILURE;
-        s->info.upstream_failure = s->up.timed_out ? "delayed connect error: Connection timed out"
-                                                   : upstream_conn_failure(c, s->failure);
-    }
     for (size_t i = 0; i < s->filters_n; i++)
         if (!s->filters[i].is_skipped && s->filters[i].ops->on_upstream_close)
-            s->filters[i].ops->on_upstream_close(&s->filters[i], c->cause != CONN_CLOSED_LOCAL);
-    if (c->cause == CONN_CLOSED_RESET)
+            s->filters[i].ops->on_upstream_close(&s->filters[i], cause != CONN_CLOSED_LOCAL);
+    if (cause == CONN_CLOSED_RESET)
         conn_reset(&s->conn);
     else
         conn_close_after_flush(&s->conn);
     end_if_both_closed(s);
 }
 
-static void on_up_high(struct conn *c)
+void tcp_up_water(struct tcp_session *s, bool is_high)
 {
-    conn_read_disable(&of_up(c)->conn);
-    of_up(c)->is_down_held = true;
-}
-
-static void on_up_low(struct conn *c)
-{
-    struct tcp_session *s = of_up(c);
-    if (s->is_down_held) {
-        s->is_down_held = false;
+    if (is_high == s->is_down_held)
+        return;
+    s->is_down_held = is_high;
+    if (is_high)
+        conn_read_disable(&s->conn);
+    else
         conn_read_enable(&s->conn);
-    }
 }
-
-static const struct conn_ops up_ops = {
-    .on_data = on_up_data,
-    .on_eof = on_up_eof,
-    .on_close = on_up_close,
-    .on_high_water = on_up_high,
-    .on_low_water = on_up_low,
-    .on_connected = on_up_connected,
-};
 
 /* ---- start ---- */
-
-static void fail(struct tcp_session *s, uint32_t flag)
-{
-    s->info.flags |= flag;
-    conn_close(&s->conn);
-}
-
-static void connect_upstream(struct tcp_session *s)
-{
-    struct filter_env *env = s->down.listener->env;
-    struct upstream_cluster *c =
-        upstreams_find(env->upstreams, s->hold->snapshot, str_of(s->cluster));
-    if (!c) {
-        stat_inc(s->stats->no_route);
-        fail(s, FLAG_NO_CLUSTER_FOUND);
-        return;
-    }
-    s->info.upstream_cluster = s->cluster;
-    struct lb_context ctx = {.original_dst = s->down.info.is_restored ? &s->down.info.local : NULL};
-    struct upstream_host *host = upstream_pick(c, &ctx);
-    if (!host) {
-        fail(s, FLAG_NO_HEALTHY_UPSTREAM);
-        return;
-    }
-    s->info.upstream_remote = *upstream_host_addr(host);
-    s->info.attempts++;
-    s->up.down = &s->down.info;
-    if (upstream_connect(&s->up, c, host, &up_ops)) {
-        fail(s, FLAG_UPSTREAM_OVERFLOW);
-        return;
-    }
-    s->has_upstream = true;
-}
 
 static void start_from(struct tcp_session *s, size_t i)
 {
@@ -408,7 +332,7 @@ static void start_from(struct tcp_session *s, size_t i)
         f->go_on_pending[FROM_CLIENT] = false;
     }
     s->start_at = -1;
-    connect_upstream(s);
+    tcp_upstream_connect(s);
 }
 
 static void init_filters(struct tcp_session *s, struct listener_chain *chain)
@@ -440,6 +364,7 @@ void tcp_session_start(struct listener *l, struct listener_chain *chain, const s
     s->free_task.run = run_free;
     s->start_at = -1;
     s->stats = &chain->tcp_stats;
+    s->tunnel_formats = chain->tunnel_formats;
     s->logs = chain->logs;
     stat_inc(s->stats->cx_total);
     s->info.down = &s->down.info;

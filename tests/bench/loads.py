@@ -31,17 +31,22 @@ def microseconds(text):
     return float(number) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
 
 
-def pinned(args):
-    return subprocess.run(["taskset", "-c", str(LOAD_CORE)] + args, capture_output=True, text=True,
-                          check=True).stdout
+def pinned(args, libraries=""):
+    env = dict(os.environ, LD_LIBRARY_PATH=libraries) if libraries else None
+    p = subprocess.run(["taskset", "-c", str(LOAD_CORE)] + args, capture_output=True, text=True,
+                       check=False, env=env)
+    if p.returncode:
+        raise Unavailable("%s ended with %d: %s" % (args[0], p.returncode, p.stderr.strip()[-200:]))
+    return p.stdout
 
 
 def by_wrk(kind, port, seconds):
     """Requests, p50 and p99 in us."""
     url = "%s://127.0.0.1:%d%s" % ("https" if kind.port == "tls" else "http", port, kind.path)
     headers = [a for h in kind.headers for a in ("-H", h)]
-    out = pinned([wrk_binary(), "-t1", "-c%d" % kind.connections, "-d%ds" % seconds, "--latency",
-                  *headers, url])
+    wrk, libraries = wrk_binary()
+    out = pinned([wrk, "-t1", "-c%d" % kind.connections, "-d%ds" % seconds, "--latency",
+                  *headers, url], libraries)
     if "Non-2xx" in out or "Socket errors" in out and "connection: close" not in kind.headers:
         raise Unavailable("failed requests: %s" % out.splitlines()[-3:])
     return (int(re.search(r"(\d+) requests in", out).group(1)),

@@ -80,7 +80,13 @@ def haproxy_binary():
 
 
 def wrk_binary():
-    return shutil.which("wrk") or executable(os.path.join(debian("wrk", ["wrk"]), "usr/bin/wrk"))
+    """And where its libraries are."""
+    installed = shutil.which("wrk")
+    if installed:
+        return installed, ""
+    folder = debian("wrk-2", ["wrk", "libluajit-5.1-2"])
+    return (executable(os.path.join(folder, "usr/bin/wrk")),
+            os.path.join(folder, "usr/lib/x86_64-linux-gnu"))
 
 
 def envoy_binary():

@@ -94,6 +94,18 @@ static const struct {
      AT_FILTER "typed_config.cluster_specifier: required"},
     {"no attempts", CHAIN(TCP_FIELDS("stat_prefix: t, cluster: c, max_connect_attempts: 0")),
      AT_FILTER "typed_config.max_connect_attempts: must be at least 1"},
+    {"a tunnel to nowhere",
+     CHAIN(TCP_FIELDS("stat_prefix: t, cluster: c, tunneling_config: {use_post: true}")),
+     AT_FILTER "typed_config.tunneling_config.hostname: must not be empty"},
+    {"a tunnel's path without POST",
+     CHAIN(TCP_FIELDS("stat_prefix: t, cluster: c, tunneling_config: {hostname: h, post_path: /}")),
+     AT_FILTER "typed_config.tunneling_config.post_path: Can't set a post path when POST method "
+               "isn't used"},
+    {"a tunnel's header",
+     CHAIN(TCP_FIELDS("stat_prefix: t, cluster: c, tunneling_config: {hostname: h, headers_to_add: "
+                      "[{header: {key: ':path', value: x}}]}")),
+     AT_FILTER "typed_config.tunneling_config.headers_to_add[0].header.key: :-prefixed or host "
+               "headers may not be modified"},
     {"TLS",
      CHAINS("{filters: [" TCP "], transport_socket: {name: tls, typed_config: {'@type': "
             "type.googleapis.com/"
