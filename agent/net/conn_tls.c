@@ -172,7 +172,14 @@ static ssize_t tls_write(struct conn *c, const void *p, size_t n)
         return -1;
     }
     errno = 0;
-    return result(t, SSL_write(t->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n));
+    ssize_t rc = result(t, SSL_write(t->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n));
+    if (rc)
+        return rc;
+    /* OpenSSL calls a failure to write the end of the stream when the peer has said that it will
+     * send no more. */
+    t->is_broken = true;
+    errno = EPIPE;
+    return -1;
 }
 
 static void send_close_notify(struct conn *c)
