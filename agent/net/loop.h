@@ -69,7 +69,7 @@ void loop_defer(struct loop *loop, struct loop_task *t);
 /* [any] thread, lock-free. Order is kept per sender. */
 void loop_post(struct loop *loop, struct loop_msg *m);
 
-uint64_t loop_now_us(const struct loop *loop);  /* monotonic, of this turn */
+uint64_t loop_now_us(const struct loop *loop); /* monotonic, of this turn */
 /* The caller has worked for long: timers that it starts begin now, not with the turn. */
 void loop_refresh_now(struct loop *loop);
 uint64_t loop_wall_ns(const struct loop *loop); /* wall clock of this turn */
