@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/regex.h"
 #include "proto/support.h"
 #include "xds/bootstrap_private.h"
 
@@ -62,6 +63,18 @@ static void set_node(struct bootstrap *b, struct decode *d, const bootstrap_msg 
 
 /* ---- admin ---- */
 
+static int set_admin_paths(struct bootstrap *b, struct decode *d,
+                           const Envoy__Config__Bootstrap__V3__Admin *a, struct error *err)
+{
+    b->admin_paths = DECODE_ARRAY(d, struct conf_string_match, a->n_allow_paths);
+    for (size_t i = 0; i < a->n_allow_paths; i++) {
+        b->admin_paths_n = i + 1; /* what it holds is released in any case */
+        if (decode_string_match(d, a->allow_paths[i], &b->admin_paths[i], err))
+            return error_prefix(err, "allow_paths[%zu].", i);
+    }
+    return 0;
+}
+
 static int set_admin(struct bootstrap *b, struct decode *d, const bootstrap_msg *m,
                      struct error *err)
 {
@@ -72,6 +85,8 @@ static int set_admin(struct bootstrap *b, struct decode *d, const bootstrap_msg 
     if (!rc)
         rc = decode_access_logs(d, a->access_log, a->n_access_log, false, &b->admin_access_logs,
                                 &b->admin_access_logs_n, err);
+    if (!rc)
+        rc = set_admin_paths(b, d, a, err);
     if (!rc && *a->access_log_path && !b->admin_access_logs_n) {
         b->admin_access_logs = DECODE_NEW(d, struct conf_access_log);
         b->admin_access_logs[b->admin_access_logs_n++] = (struct conf_access_log){
@@ -286,6 +301,8 @@ void bootstrap_destroy(struct bootstrap **bp)
         conf_object_unref(b->clusters[i].cluster);
     for (size_t i = 0; i < b->secrets_n; i++)
         conf_object_unref(b->secrets[i]);
+    for (size_t i = 0; i < b->admin_paths_n; i++)
+        regex_destroy(&b->admin_paths[i].regex);
     conf_stats_fini(&b->stats);
     arena_fini(&b->arena);
     mem_free(b);

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "conf/string_match.h"
 #include "conf/cluster.h"
 #include "conf/listener.h"
 #include "conf/secret.h"
@@ -73,6 +74,8 @@ struct bootstrap {
     struct addr admin_address; /* len 0: no admin */
     struct conf_access_log *admin_access_logs;
     size_t admin_access_logs_n;
+    struct conf_string_match *admin_paths; /* allow_paths; with the query */
+    size_t admin_paths_n;                  /* 0: all are allowed */
 
     struct conf_overload overload;
 

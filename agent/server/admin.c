@@ -60,13 +60,25 @@ static bool is_foreign(const struct stream *s)
     return !str_eq_nocase(o, host);
 }
 
+static bool is_allowed(const struct bootstrap *b, struct str path)
+{
+    for (size_t i = 0; i < b->admin_paths_n; i++)
+        if (conf_string_matches(&b->admin_paths[i], path))
+            return true;
+    return !b->admin_paths_n;
+}
+
 /* The handler to run; NULL: the request is refused in words. */
 static const struct admin_handler *choose_handler(struct stream *s, struct admin_request *r)
 {
     struct str method = headers_get(&s->req, HDR_METHOD);
     const struct admin_handler *h = find_handler(r->path);
+    struct str path = headers_get(&s->req, HDR_PATH);
     r->is_post = str_is(method, "POST");
-    if (!h) {
+    if (!is_allowed(r->server->bootstrap, path)) {
+        r->status = 403;
+        sbuf_printf(&r->out, "request to path %.*s not allowed", STR_ARG(path));
+    } else if (!h) {
         unknown_path(r);
     } else if (h->is_post && !r->is_post) {
         r->status = 405;
