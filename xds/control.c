@@ -431,6 +431,7 @@ void control_destroy(struct control **control)
     sds_fini(c);
     runtime_fini(c);
     eds_fini(c);
+    hash_fini(&c->rds_users);
     mem_free((char *)c->scope_routes.bytes.p);
     for (int t = 0; t < XDS_TYPE_COUNT; t++)
         mem_free(c->versions[t]);

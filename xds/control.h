@@ -39,6 +39,9 @@ struct control_options {
     const struct bootstrap *bootstrap;
     struct rollout *rollout;
     uint32_t answer_wait_ms; /* default 5000 */
+    /* How long routes and endpoints stay that nothing refers to any more: draining listeners may
+     * still use them. */
+    uint64_t forget_after_ms;
     /* Fields that no message declares in what the control plane sends: refused, or not even
      * counted. */
     bool reject_unknown_fields, ignore_unknown_fields;

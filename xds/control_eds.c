@@ -34,8 +34,15 @@ void eds_unwant(struct control *c, struct entry *cluster, const char *name)
     while (u->v[--i] != cluster)
         ;
     u->v[i] = u->v[--u->n];
-    if (!u->n)
-        destroy_users(hash_remove(&c->eds_users, str_of(name)));
+    if (u->n)
+        return;
+    destroy_users(hash_remove(&c->eds_users, str_of(name)));
+    forget_later(c, XDS_EDS, name);
+}
+
+bool eds_is_wanted(const struct control *c, const char *name)
+{
+    return hash_find(&c->eds_users, str_of(name)) != NULL;
 }
 
 void eds_fini(struct control *c)

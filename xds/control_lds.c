@@ -19,14 +19,13 @@ struct reference {
 static void want_rds(const char *name, const struct conf_source *source, void *arg)
 {
     struct reference *ref = arg;
-    sources_want(ref->control->sources, source, XDS_RDS, name);
+    rds_want(ref->control, name, source);
 }
 
-/* A name that no listener refers to any more is forgotten, with its routes. */
 static void unwant_rds(const char *name, const struct conf_source *source, void *arg)
 {
     struct reference *ref = arg;
-    sources_unwant(ref->control->sources, source, XDS_RDS, name);
+    rds_unwant(ref->control, name, source);
 }
 
 static void want_slot(const struct conf_slot_use *use, void *arg)

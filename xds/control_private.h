@@ -28,6 +28,7 @@ struct entry {
     bool has_changed_hosts;      /* routes, while an update of virtual hosts is worked off */
     struct loop_timer timer;     /* initial_fetch_timeout of a warming entry */
     struct loop_timer ttl_timer; /* off: it has no end */
+    struct loop_timer forget_timer; /* since nothing refers to it */
     struct control *control;
     unsigned source; /* that brought it; 0: static */
     char *wire_name; /* of a secret, whose name here is the key of its references; else NULL */
@@ -100,6 +101,7 @@ struct control {
     struct hash store[XDS_TYPE_COUNT]; /* name -> struct entry */
     struct list batches;
     struct hash eds_users;          /* name -> the clusters that ask for it (control_eds.c) */
+    struct hash rds_users;          /* name -> number of listeners and scopes */
     struct hash slots;              /* name -> struct slot */
     struct hash secrets;            /* key -> struct secret_use */
     char *versions[XDS_TYPE_COUNT]; /* of the last response; NULL before the first */
@@ -166,6 +168,7 @@ void ecds_remove(struct control *c, struct entry *e);
 /* A version of a cluster takes its endpoints from the assignment `name`; it does no longer. */
 void eds_want(struct control *c, struct entry *cluster, const char *name);
 void eds_unwant(struct control *c, struct entry *cluster, const char *name);
+bool eds_is_wanted(const struct control *c, const char *name);
 void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void eds_remove(struct control *c, struct entry *e);
 void eds_fini(struct control *c);
@@ -174,8 +177,15 @@ void eds_fini(struct control *c);
 void ttl_init(struct entry *e);
 /* How long what the update brought, or prolongs, may stay. Before what is not listed is removed. */
 void ttl_note(struct control *c, const struct xds_update *u);
+/* Nothing refers to this name any more: what there is of it is forgotten after forget_after_ms,
+ * unless something does by then. */
+void forget_later(struct control *c, enum xds_type t, const char *name);
 
 /* ---- control_rds.c ---- */
+/* Asks for routes on behalf of a listener or a scope; counted. */
+void rds_want(struct control *c, const char *name, const struct conf_source *source);
+void rds_unwant(struct control *c, const char *name, const struct conf_source *source);
+bool rds_is_wanted(const struct control *c, const char *name);
 void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void rds_remove(struct control *c, struct entry *e);
 void rds_check(struct control *c, struct entry *e);

@@ -3,6 +3,34 @@
  * then. */
 #include "xds/control_private.h"
 
+/* ---- who wants what ---- */
+
+void rds_want(struct control *c, const char *name, const struct conf_source *source)
+{
+    uintptr_t n = (uintptr_t)hash_find(&c->rds_users, str_of(name));
+    hash_set(&c->rds_users, str_of(name), (void *)(n + 1));
+    sources_want(c->sources, source, XDS_RDS, name);
+}
+
+void rds_unwant(struct control *c, const char *name, const struct conf_source *source)
+{
+    uintptr_t n = (uintptr_t)hash_find(&c->rds_users, str_of(name));
+    sources_unwant(c->sources, source, XDS_RDS, name);
+    if (n > 1) {
+        hash_set(&c->rds_users, str_of(name), (void *)(n - 1));
+        return;
+    }
+    hash_remove(&c->rds_users, str_of(name));
+    forget_later(c, XDS_RDS, name);
+}
+
+bool rds_is_wanted(const struct control *c, const char *name)
+{
+    return hash_find(&c->rds_users, str_of(name)) != NULL;
+}
+
+/* ---- resources ---- */
+
 static struct conf_route_config *routes_of(struct conf_object *o)
 {
     return (struct conf_route_config *)o;

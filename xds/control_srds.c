@@ -103,14 +103,14 @@ static void want_routes(struct control *c, const struct conf_object *scope)
 {
     const struct conf_scope *s = (const struct conf_scope *)scope;
     if (s && *s->route_name)
-        sources_want(c->sources, &c->scope_routes, XDS_RDS, s->route_name);
+        rds_want(c, s->route_name, &c->scope_routes);
 }
 
 static void unwant_routes(struct control *c, const struct conf_object *scope)
 {
     const struct conf_scope *s = (const struct conf_scope *)scope;
     if (s && *s->route_name)
-        sources_unwant(c->sources, &c->scope_routes, XDS_RDS, s->route_name);
+        rds_unwant(c, s->route_name, &c->scope_routes);
 }
 
 static void unpublish(struct control *c, const struct conf_object *scope)

@@ -61,6 +61,7 @@ static void free_entry(struct entry *e)
 {
     loop_timer_stop(&e->timer);
     loop_timer_stop(&e->ttl_timer);
+    loop_timer_stop(&e->forget_timer);
     conf_object_unref(e->active);
     conf_object_unref(e->warming);
     drop_bytes(&e->active_bytes);

@@ -1,5 +1,6 @@
-/* Resources with a time to live are removed when it is over, unless the server sends them again, or
- * a heartbeat: their name and version without them. Meant for a server that may be lost. */
+/* How resources end without a word of their server. Those with a time to live are removed when it
+ * is over, unless the server sends them again, or a heartbeat: their name and version without them.
+ * Routes and endpoints that nothing refers to any more are forgotten a while later. */
 #include <string.h>
 
 #include "base/log.h"
@@ -10,6 +11,8 @@ static void on_expired(struct loop_timer *t)
     struct entry *e = container_of(t, struct entry, ttl_timer);
     struct control *c = e->control;
     enum xds_type type = e->type;
+    if (c->is_closing)
+        return;
     log_warn(LOG_CONFIG, "%s: '%s' is removed: its time to live is over", xds_type_url(type),
              e->wire_name ? e->wire_name : e->name);
     control_remove(c, e);
@@ -18,9 +21,29 @@ static void on_expired(struct loop_timer *t)
     control_check_later(c); /* publishes */
 }
 
+static void on_forgotten(struct loop_timer *t)
+{
+    struct entry *e = container_of(t, struct entry, forget_timer);
+    struct control *c = e->control;
+    if (c->is_closing ||
+        (e->type == XDS_EDS ? eds_is_wanted(c, e->name) : rds_is_wanted(c, e->name)))
+        return;
+    log_debug(LOG_CONFIG, "%s: nothing refers to '%s' any more", xds_type_url(e->type), e->name);
+    control_remove(c, e);
+    control_check_later(c);
+}
+
+void forget_later(struct control *c, enum xds_type t, const char *name)
+{
+    struct entry *e = store_find(c, t, name);
+    if (e)
+        loop_timer_start(&e->forget_timer, c->o.forget_after_ms);
+}
+
 void ttl_init(struct entry *e)
 {
     loop_timer_init(&e->ttl_timer, e->control->loop, on_expired);
+    loop_timer_init(&e->forget_timer, e->control->loop, on_forgotten);
 }
 
 static void set(struct entry *e, uint32_t ms)

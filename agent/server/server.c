@@ -260,6 +260,7 @@ static int start_control(struct server *s, struct error *err)
         .bootstrap = s->bootstrap,
         .rollout = s->rollout,
         .answer_wait_ms = s->options->xds_answer_wait_ms,
+        .forget_after_ms = ((uint64_t)s->options->drain_time_s + 1) * 1000,
         .reject_unknown_fields = s->options->reject_unknown_dynamic_fields,
         .ignore_unknown_fields = s->options->ignore_unknown_dynamic_fields,
         .ops = {current, edit, open_listener, release_listener, commit, resolve, on_initialized, s},
