@@ -161,10 +161,10 @@ static void print_summary(struct sbuf *out, const struct stat_value *v)
     for (size_t q = 0; q < STAT_QUANTILES; q++) {
         sbuf_printf(out, "%sP%g(", q ? " " : "", stat_quantiles[q] * 100);
         if (v->interval)
-            sbuf_printf(out, "%.15g", stat_hist_quantile(v->interval, stat_quantiles[q]));
+            sbuf_printf(out, "%g", stat_hist_quantile(v->interval, stat_quantiles[q]));
         else
             sbuf_addz(out, "nan");
-        sbuf_printf(out, ",%.15g)", stat_hist_quantile(v->hist, stat_quantiles[q]));
+        sbuf_printf(out, ",%g)", stat_hist_quantile(v->hist, stat_quantiles[q]));
     }
 }
 
@@ -176,7 +176,7 @@ static void print_buckets(const struct render *x, const struct stat_value *v)
     uint64_t *last = admin_count_buckets(v->interval, b, is_disjoint);
     uint64_t *all = admin_count_buckets(v->hist, b, is_disjoint);
     for (size_t i = 0; i < b->n; i++)
-        sbuf_printf(&x->r->out, " B%.15g(%lu,%lu)", b->bounds[i], (unsigned long)last[i],
+        sbuf_printf(&x->r->out, " B%g(%lu,%lu)", b->bounds[i], (unsigned long)last[i],
                     (unsigned long)all[i]);
     mem_free(last);
     mem_free(all);
@@ -188,7 +188,7 @@ static void print_bins(struct sbuf *out, const char *title, const struct stat_hi
     struct stat_bin bin;
     sbuf_printf(out, "\n  %s=", title);
     for (const char *comma = ""; h && stat_hist_next(h, &it, &bin); comma = ", ")
-        sbuf_printf(out, "%s%.15g,%.15g:%lu", comma, bin.start, bin.width, (unsigned long)bin.n);
+        sbuf_printf(out, "%s%g,%g:%lu", comma, bin.start, bin.width, (unsigned long)bin.n);
 }
 
 static void print_histogram(const struct render *x, const struct stat_value *v)
