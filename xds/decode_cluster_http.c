@@ -43,41 +43,45 @@ static int set_common(const Envoy__Config__Core__V3__HttpProtocolOptions *o, str
     return rc ? error_prefix(err, "common_http_protocol_options.") : 0;
 }
 
-static int set_protocol(struct conf_cluster *c, enum conf_upstream_http http, const http1_msg *h1,
-                        const http2_msg *h2, struct error *err)
+static int set_protocol(struct decode *d, struct conf_cluster *c, enum conf_upstream_http http,
+                        const http1_msg *h1, const http2_msg *h2, struct error *err)
 {
+    if (decode_header_case(d, h1, &c->h1_case, err))
+        return error_prefix(err, "http_protocol_options.");
     c->http = http;
     c->http1_trailers = h1 && h1->enable_trailers;
     return decode_http2(h2, &c->http2, err) ? error_prefix(err, "http2_protocol_options.") : 0;
 }
 
-static int set_explicit(const options_msg *o, struct conf_cluster *c, struct error *err)
+static int set_explicit(struct decode *d, const options_msg *o, struct conf_cluster *c,
+                        struct error *err)
 {
     switch (o->explicit_http_config->protocol_config_case) {
     case OPTIONS(EXPLICIT_HTTP_CONFIG__PROTOCOL_CONFIG_HTTP_PROTOCOL_OPTIONS):
-        return set_protocol(c, CONF_UPSTREAM_HTTP1, o->explicit_http_config->http_protocol_options,
-                            NULL, err);
+        return set_protocol(d, c, CONF_UPSTREAM_HTTP1,
+                            o->explicit_http_config->http_protocol_options, NULL, err);
     case OPTIONS(EXPLICIT_HTTP_CONFIG__PROTOCOL_CONFIG_HTTP2_PROTOCOL_OPTIONS):
-        return set_protocol(c, CONF_UPSTREAM_HTTP2, NULL,
+        return set_protocol(d, c, CONF_UPSTREAM_HTTP2, NULL,
                             o->explicit_http_config->http2_protocol_options, err);
     default:
         return error_set(err, ERR_INVALID, "protocol_config: required");
     }
 }
 
-static int set_options(const options_msg *o, struct conf_cluster *c, struct error *err)
+static int set_options(struct decode *d, const options_msg *o, struct conf_cluster *c,
+                       struct error *err)
 {
     switch (o->upstream_protocol_options_case) {
     case OPTIONS(UPSTREAM_PROTOCOL_OPTIONS_EXPLICIT_HTTP_CONFIG):
-        return set_explicit(o, c, err) ? error_prefix(err, "explicit_http_config.") : 0;
+        return set_explicit(d, o, c, err) ? error_prefix(err, "explicit_http_config.") : 0;
     case OPTIONS(UPSTREAM_PROTOCOL_OPTIONS_USE_DOWNSTREAM_PROTOCOL_CONFIG):
-        return set_protocol(c, CONF_UPSTREAM_AS_CLIENT,
+        return set_protocol(d, c, CONF_UPSTREAM_AS_CLIENT,
                             o->use_downstream_protocol_config->http_protocol_options,
                             o->use_downstream_protocol_config->http2_protocol_options, err)
                    ? error_prefix(err, "use_downstream_protocol_config.")
                    : 0;
     case OPTIONS(UPSTREAM_PROTOCOL_OPTIONS_AUTO_CONFIG):
-        return set_protocol(c, CONF_UPSTREAM_BY_ALPN, o->auto_config->http_protocol_options,
+        return set_protocol(d, c, CONF_UPSTREAM_BY_ALPN, o->auto_config->http_protocol_options,
                             o->auto_config->http2_protocol_options, err)
                    ? error_prefix(err, "auto_config.")
                    : 0;
@@ -112,7 +116,7 @@ int decode_cluster_http(struct decode *d, const cluster_msg *m, struct conf_clus
         int rc = set_common(m->common_http_protocol_options, c, err);
         return rc ? rc
                   : set_protocol(
-                        c, m->http2_protocol_options ? CONF_UPSTREAM_HTTP2 : CONF_UPSTREAM_HTTP1,
+                        d, c, m->http2_protocol_options ? CONF_UPSTREAM_HTTP2 : CONF_UPSTREAM_HTTP1,
                         m->http_protocol_options, m->http2_protocol_options, err);
     }
     int rc = pb_any_unpack_as(
@@ -124,7 +128,7 @@ int decode_cluster_http(struct decode *d, const cluster_msg *m, struct conf_clus
     set_names(d, o->upstream_http_protocol_options, c);
     rc = set_common(o->common_http_protocol_options, c, err);
     if (!rc)
-        rc = set_options(o, c, err);
+        rc = set_options(d, o, c, err);
     return rc ? error_prefix(err, "typed_extension_protocol_options.%s.", key) : 0;
 }
 

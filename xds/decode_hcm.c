@@ -156,8 +156,8 @@ static int set_common(const Envoy__Config__Core__V3__HttpProtocolOptions *o, str
                           err);
 }
 
-static void set_http1(struct decode *d, const Envoy__Config__Core__V3__Http1ProtocolOptions *o,
-                      struct conf_hcm *h)
+static int set_http1(struct decode *d, const Envoy__Config__Core__V3__Http1ProtocolOptions *o,
+                     struct conf_hcm *h, struct error *err)
 {
     h->h1_trailers = o && o->enable_trailers;
     h->default_host_for_http_10 = o ? decode_text(d, o->default_host_for_http_10) : "";
@@ -165,6 +165,7 @@ static void set_http1(struct decode *d, const Envoy__Config__Core__V3__Http1Prot
     h->h1_any_method = o && o->allow_custom_methods;
     h->h1_keeps_absolute = o && o->allow_absolute_url && !o->allow_absolute_url->value;
     h->h1_chunked_beats_length = o && o->allow_chunked_length;
+    return decode_header_case(d, o, &h->h1_case, err);
 }
 
 static int set_upgrades(struct decode *d, const hcm_msg *m, struct conf_hcm *h, struct error *err)
@@ -208,7 +209,8 @@ int decode_hcm(struct decode *d, const ProtobufCMessage *msg, struct conf_net_fi
     if (!*m->stat_prefix)
         return error_set(err, ERR_INVALID, "stat_prefix: must not be empty");
     h->stat_prefix = decode_text(d, m->stat_prefix);
-    set_http1(d, m->http_protocol_options, h);
+    if (set_http1(d, m->http_protocol_options, h, err))
+        return error_prefix(err, "http_protocol_options.");
     int rc = set_codec(m, h, err);
     if (!rc)
         rc = set_xfcc(m, h, err);

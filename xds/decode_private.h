@@ -98,6 +98,10 @@ void decode_socket_values(struct decode *d, const Envoy__Config__Core__V3__Metad
 int decode_tls(struct decode *d, const Google__Protobuf__Any *any, bool is_server,
                struct conf_tls **tls_r, struct error *err);
 
+/* header_key_format of o, which may be NULL. */
+int decode_header_case(struct decode *d, const Envoy__Config__Core__V3__Http1ProtocolOptions *o,
+                       enum conf_header_case *out, struct error *err);
+
 /* Entry i of upgrade_configs, of a route or a connection manager, into all[i]. */
 int decode_upgrade(struct decode *d, const char *type, const Google__Protobuf__BoolValue *enabled,
                    struct conf_upgrade *all, size_t i, struct error *err);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "conf/header_case.h"
 #include "conf/http2.h"
 #include "conf/object.h"
 #include "conf/source.h"
@@ -113,6 +114,7 @@ struct conf_cluster {
     uint64_t buffer_limit;      /* per_connection_buffer_limit_bytes, default 1 MiB */
     uint32_t response_headers_size_max, response_headers_count_max; /* 0: the codec's own */
     bool http1_trailers;                                            /* enable_trailers */
+    enum conf_header_case h1_case;
     bool keeps_alpn;         /* whatever the filter istio.alpn of a request says */
     bool auto_sni, auto_san; /* SNI is the request's host; the certificate must have that name */
     const char *auto_sni_header; /* what holds it, lower case; "": :authority */

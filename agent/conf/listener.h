@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "conf/header_case.h"
 #include "conf/http2.h"
 #include "conf/json_format.h"
 #include "conf/local_reply.h"
@@ -171,6 +172,7 @@ struct conf_hcm {
     struct conf_detection *detections; /* none: x-forwarded-for with xff_num_trusted_hops */
     size_t detections_n;
     const char *default_host_for_http_10, *via;
+    enum conf_header_case h1_case;
     unsigned xff_num_trusted_hops;
     uint32_t request_headers_size_max, request_headers_count_max;
     uint32_t idle_timeout_ms;        /* of connections; default 1 h */

@@ -350,6 +350,9 @@ static void on_headers(struct upstream_request *up, bool end)
     struct headers spare = s->resp;
     s->resp = up->headers;
     up->headers = spare;
+    struct header_case spare_names = s->resp_case;
+    s->resp_case = up->names;
+    up->names = spare_names;
     r->resp_started = true;
     touch(r);
     upstream_count_status(r->cluster, r->host, status);
@@ -460,6 +463,7 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
     r->up.priority = priority_of(r);
     r->up.server_name = r->server_name;
     r->up.alpn = s->alpn;
+    r->up.request_names = &s->req_case;
     r->up.upgrade = s->upgrade;
     r->up.is_raw = ends_here(r);
     r->up.down = s->info.down;

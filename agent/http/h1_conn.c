@@ -208,7 +208,9 @@ static void send_headers(struct stream *s, bool end)
         headers_set_id(&s->resp, HDR_CONNECTION, STR("close"));
     else if (!minor_version(h))
         headers_set_id(&s->resp, HDR_CONNECTION, STR("keep-alive"));
+    size_t from = h->conn.out.len;
     h1_write_response(&h->conn.out, &s->resp, minor_version(h));
+    header_case_apply(&h->conn.out, from, h->hcm->conf->h1_case, &s->resp_case);
     flush_later(h);
 }
 
@@ -359,6 +361,10 @@ static void start_stream(struct h1_conn *h)
     struct headers spare = s->req;
     s->req = h->head;
     h->head = spare;
+    if (h->parser.names) {
+        s->req_case = h->names;
+        h->names = (struct header_case){0};
+    }
     const char *default_host = h->hcm->conf->default_host_for_http_10;
     if (h->parser.minor_version == 0 && !headers_find(&s->req, HDR_AUTHORITY) && *default_host)
         headers_set_id(&s->req, HDR_AUTHORITY, str_of(default_host));
@@ -554,6 +560,7 @@ static void on_close(struct conn *c)
         stream_on_downstream_reset(h->stream, FLAG_DOWNSTREAM_CONNECTION_TERMINATION,
                                    "downstream_remote_disconnect");
     headers_fini(&h->head);
+    header_case_fini(&h->names);
     /* Behind the stream's own end in the queue, which still reads h->down. */
     loop_defer(c->loop, &h->free_task);
 }
@@ -596,6 +603,10 @@ void h1_conn_init(struct h1_conn *h, struct hcm *hcm, struct downstream_info *do
     h->free_task.run = run_free;
     h1_parse_init(&h->parser, H1_REQUEST);
     h->parser.accept_http_10 = hcm->conf->accept_http_10;
+    if (hcm->conf->h1_case >= CONF_CASE_PRESERVE) {
+        h->parser.names = &h->names;
+        h->parser.names_conf = hcm->conf->h1_case;
+    }
     h->parser.rules = (struct h1_rules){
         .takes_any_method = hcm->conf->h1_any_method,
         .keeps_absolute = hcm->conf->h1_keeps_absolute,

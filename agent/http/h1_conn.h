@@ -17,8 +17,9 @@ struct h1_conn {
     struct h1_parser parser;
     struct hcm *hcm;
     struct downstream_info *down;
-    struct stream *stream; /* the one being served, or NULL */
-    struct headers head;   /* being parsed */
+    struct stream *stream;    /* the one being served, or NULL */
+    struct headers head;      /* being parsed */
+    struct header_case names; /* its, where they are kept */
     bool resp_chunked, resp_no_body, close_after, is_continue_pending;
     bool is_read_disabled, is_aborted, is_in_data, is_stream_held;
     bool resp_has_length; /* content-length says how much body goes out */

@@ -227,6 +227,8 @@ static const char *store_fields(struct h1_parser *p, const char *at, const char 
         if (!out)
             continue;
         headers_add_wire(out, f.name, f.value, end);
+        if (p->names)
+            header_case_note(p->names, f.name);
         enum hdr id = out->v[out->n - 1].id;
         if (id != HDR_OTHER)
             note_field(facts, id, f.value, out);
@@ -315,6 +317,8 @@ static size_t store_head(struct h1_parser *p, struct str in, size_t start, struc
     struct start_line line;
     struct h1_facts facts = {0};
     headers_clear(out);
+    if (p->names)
+        header_case_begin(p->names, p->names_conf);
     at = scan_start_line(p, at, end, &line);
     if (at) {
         store_start_line(p, &line, out, &facts);

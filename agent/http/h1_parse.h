@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "http/header_case.h"
 #include "http/headers.h"
 
 enum h1_kind { H1_REQUEST, H1_RESPONSE };
@@ -72,12 +73,14 @@ struct h1_parser {
     enum h1_state state;
     enum h1_error error;
     enum h1_body body;
-    uint64_t content_length; /* H1_BODY_LENGTH */
-    uint8_t minor_version;   /* HTTP/1.minor; 1 before a start line was read */
-    bool keep_alive;         /* by version and connection header */
-    bool is_upgrade;         /* connection: upgrade with an upgrade header */
-    bool accept_http_10;     /* set by the owner; else requests in 1.0 are LOW_VERSION */
-    struct h1_rules rules;   /* set by the owner */
+    uint64_t content_length;   /* H1_BODY_LENGTH */
+    uint8_t minor_version;     /* HTTP/1.minor; 1 before a start line was read */
+    bool keep_alive;           /* by version and connection header */
+    bool is_upgrade;           /* connection: upgrade with an upgrade header */
+    bool accept_http_10;       /* set by the owner; else requests in 1.0 are LOW_VERSION */
+    struct h1_rules rules;     /* set by the owner */
+    struct header_case *names; /* set by the owner: where a head's names are kept; NULL */
+    enum conf_header_case names_conf;
     bool request_was_head, request_was_connect; /* responses: set by the owner before the head */
     size_t headers_size_max;                    /* bytes of start line and header fields */
     unsigned headers_count_max;

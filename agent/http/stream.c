@@ -23,6 +23,8 @@ static void destroy(struct loop_task *t)
     headers_fini(&s->resp);
     headers_fini(&s->req_trailers);
     headers_fini(&s->resp_trailers);
+    header_case_fini(&s->req_case);
+    header_case_fini(&s->resp_case);
     arena_fini(&s->arena);
     mem_free(s);
 }

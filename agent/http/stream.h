@@ -15,6 +15,7 @@
 #include "conf/listener.h"
 #include "conf/snapshot.h"
 #include "http/filter.h"
+#include "http/header_case.h"
 #include "http/headers.h"
 #include "net/addr.h"
 #include "net/loop.h"
@@ -131,6 +132,7 @@ struct stream {
     struct snapshot_hold *hold;
     struct snapshot *snapshot; /* hold's: the worker's when the stream began */
     struct headers req, resp, req_trailers, resp_trailers;
+    struct header_case req_case, resp_case; /* how their names were written */
     struct stream_info info;
     char request_id[40];
     const struct conf_route_config *routes; /* cache of http/route_resolve.c */

@@ -292,6 +292,8 @@ static void attach(struct client *c, struct upstream_request *r)
 {
     struct h1_client *h = c->codec_state;
     h->request = r;
+    h->parser.names_conf = cluster_conf(r->cluster)->h1_case;
+    h->parser.names = h->parser.names_conf >= CONF_CASE_PRESERVE ? &r->names : NULL;
     h->head_sent = h->is_chunked = h->has_length = false;
     h->length_left = 0;
     h->interim_n = 0;

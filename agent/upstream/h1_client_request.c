@@ -121,7 +121,11 @@ void h1_client_headers(struct upstream_request *r, const struct headers *head, b
     h->head_sent = true;
     h->parser.request_was_head = str_is(headers_get(head, HDR_METHOD), "HEAD");
     h->parser.request_was_connect = request_is_connect(r);
-    if (!h1_write_request(&c->conn.out, head))
+    size_t from = c->conn.out.len;
+    bool is_written = h1_write_request(&c->conn.out, head);
+    if (is_written)
+        header_case_apply(&c->conn.out, from, cluster_conf(r->cluster)->h1_case, r->request_names);
+    if (!is_written)
         break_request(h);
     else if (end)
         end_request(r);

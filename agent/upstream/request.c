@@ -80,6 +80,7 @@ void upstream_request_finish(struct upstream_request *r)
     r->state = UPSTREAM_REQUEST_NONE;
     headers_fini(&r->headers);
     headers_fini(&r->trailers);
+    header_case_fini(&r->names);
     buf_fini(&r->early);
     if (r->host)
         upstream_host_unref(r->host);

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "conf/snapshot.h"
+#include "http/header_case.h"
 #include "http/headers.h"
 #include "net/conn.h"
 #include "net/loop.h"
@@ -95,6 +96,9 @@ struct pool;
 struct upstream_request {
     const struct upstream_request_ops *ops;
     struct headers headers, trailers; /* of the response */
+    struct header_case names;         /* how it wrote them; the callee may swap it out, too */
+    /* Set before the start, or NULL: how the request's names were written. Lives until the end. */
+    const struct header_case *request_names;
     struct upstream_cluster *cluster; /* lives as long as host */
     struct upstream_host *host;       /* own reference */
     const struct addr *local;         /* of the connection, once ready */
