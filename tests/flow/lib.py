@@ -190,6 +190,10 @@ def validate(text, suffix=".yaml", args=()):
         return p.returncode, (p.stdout + p.stderr).replace(f.name, "FILE")
 
 
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 class Origin:
     """An HTTP/1.1 server in a thread: answers(request) -> bytes to send, or None to close.
     Requests are kept."""
@@ -198,7 +202,8 @@ class Origin:
         self.requests = []
         self.connections = 0
         self.answers = answers or (lambda r: reply(b"ok"))
-        self.socket = socket.create_server((address, 0), backlog=128)
+        self.socket = socket.create_server((address, 0), backlog=128,
+                                           family=family_of(address))
         self.port = self.socket.getsockname()[1]
         self.is_closed = False
         threading.Thread(target=self.accept, daemon=True).start()

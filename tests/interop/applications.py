@@ -5,7 +5,11 @@ import socket
 import threading
 
 import grpc
-from lib import Origin
+from lib import Origin, family_of
+
+
+def in_brackets(address):
+    return "[%s]" % address if ":" in address else address
 
 
 class TlsOrigin(Origin):
@@ -30,7 +34,7 @@ class Lines:
 
     def __init__(self, address="127.0.0.1"):
         self.connections = 0
-        self.socket = socket.create_server((address, 0))
+        self.socket = socket.create_server((address, 0), family=family_of(address))
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -85,7 +89,7 @@ class Echo:
         self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
         self.server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(
             "remora.Echo", {"Say": grpc.unary_unary_rpc_method_handler(self.say)})])
-        self.port = self.server.add_insecure_port(address + ":0")
+        self.port = self.server.add_insecure_port(in_brackets(address) + ":0")
         self.server.start()
 
     @staticmethod

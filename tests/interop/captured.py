@@ -20,7 +20,10 @@ PREFIX = {"REDIRECT": [os.path.join(TOP, "deploy", "run-as"), "1337"],
 # Of the last two nobody says what is spoken there.
 PORTS = {"http": (80, "HTTP"), "tcp": (7000, "TCP"), "grpc": (50051, "GRPC"),
          "auto-http": (9000, ""), "auto-tcp": (9001, "")}
-OUTSIDE = "10.78.0.3"  # where there is no sidecar
+IPV4 = {"vip": "10.96.0.1", "client_vip": "10.96.0.2", "outside_vip": "10.96.0.9",
+        "client_ip": "10.78.0.1", "server_ip": "10.78.0.2", "outside": "10.78.0.3"}
+IPV6 = {"vip": "fd96::1", "client_vip": "fd96::2", "outside_vip": "fd96::9",
+        "client_ip": "fd78::1", "server_ip": "fd78::2", "outside": "fd78::3"}
 
 
 class Relay:
@@ -73,42 +76,42 @@ def capture(namespace, mode, excluded):
 
 
 class CapturedMesh(Mesh):
-    """apps["outside"] has no sidecar."""
+    """At outside (apps["outside"]) there is no sidecar."""
 
-    vip, client_ip, server_ip = "10.96.0.1", "10.78.0.1", "10.78.0.2"
-
-    def __init__(self, istiod, apps):
+    def __init__(self, istiod, apps, at):
+        self.vip, self.outside, self.outside_vip = at["vip"], at["outside"], at["outside_vip"]
+        self.client_ip, self.server_ip = at["client_ip"], at["server_ip"]
         self.port = {name: number for name, (number, _) in PORTS.items()}
         self.inbound = {name: apps[name].port for name in PORTS}
         super().__init__(istiod, apps, [
             service("server", self.vip, PORTS),
             workload("server", self.server_ip, self.inbound, "server", version="v1"),
-            service("client", "10.96.0.2", {"http": (80, "HTTP")}),
+            service("client", at["client_vip"], {"http": (80, "HTTP")}),
             workload("client", self.client_ip, {"http": 8080}, "client")])
 
 
 @contextlib.contextmanager
-def captured(mode="REDIRECT", delta=True, accepts=True):
+def captured(mode="REDIRECT", delta=True, accepts=True, at=IPV4):
     """mode: REDIRECT or TPROXY; accepts: in the end all resources must have been accepted."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         os.chmod(folder, 0o755)
-        at = {name: stack.enter_context(Namespace(name)) for name in ("server", "client")}
-        link(at["client"], at["server"], CapturedMesh.client_ip, CapturedMesh.server_ip)
-        at["server"].ip("addr", "add", OUTSIDE + "/32", "dev", "eth0")
-        ip = CapturedMesh.server_ip
-        with at["server"].inside():
+        space = {name: stack.enter_context(Namespace(name)) for name in ("server", "client")}
+        link(space["client"], space["server"], at["client_ip"], at["server_ip"])
+        ip, outside = at["server_ip"], at["outside"]
+        space["server"].ip("addr", "add", outside, "dev", "eth0", *["nodad"] * (":" in outside))
+        with space["server"].inside():
             make = {"http": Origin(address=ip), "auto-http": Origin(address=ip), "tcp": Lines(ip),
-                    "auto-tcp": Lines(ip), "grpc": Echo(ip), "outside": Origin(address=OUTSIDE)}
+                    "auto-tcp": Lines(ip), "grpc": Echo(ip), "outside": Origin(address=outside)}
         apps = {name: stack.enter_context(app) for name, app in make.items()}
-        for namespace in at.values():
+        for namespace in space.values():
             capture(namespace, mode, apps["outside"].port)
         istiod = stack.enter_context(Istiod(proxyListenPort=15001, proxyInboundListenPort=15006))
-        m = CapturedMesh(istiod, apps)
+        m = CapturedMesh(istiod, apps, at)
         plane = os.path.join(folder, "XDS")
         m.relay = stack.enter_context(Relay(plane, istiod.port))
         m.start(*(stack.enter_context(Pod(folder, name, ip, {"pipe": {"path": plane}}, mode,
-                                          delta, namespace=at[name], prefix=PREFIX[mode],
+                                          delta, namespace=space[name], prefix=PREFIX[mode],
                                           concurrency=2))
                   for name, ip in (("server", m.server_ip), ("client", m.client_ip))))
         yield m

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import tempfile
 
-from applications import Echo, Lines, Session
+from applications import Echo, Lines, Session, in_brackets
 from istio import (Istiod, accepted, bootstrap, host, issue, network, pki, secrets, service,
                    wait_in_sync, workload)
 from lib import Client, Origin, Remora, address, free_port, wait_for
@@ -139,7 +139,7 @@ class Mesh:
 
     def call_grpc(self, *texts):
         """Lines of grpc_call.py, by the client's Remora."""
-        target = "%s:%d" % (self.vip, self.port["grpc"])
+        target = "%s:%d" % (in_brackets(self.vip), self.port["grpc"])
         with self.client.inside():
             return subprocess.run([os.path.join(HERE, "grpc_call.py"), target, SERVER, *texts],
                                   check=True, capture_output=True, text=True,

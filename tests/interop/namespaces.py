@@ -66,5 +66,9 @@ def link(a, b, address_a, address_b):
     for n, end, own, other in ((a, ends[0], address_a, address_b),
                                (b, ends[1], address_b, address_a)):
         n.ip("link", "set", end, "name", "eth0", "up")
-        n.ip("addr", "add", own + "/24", "dev", "eth0")
-        n.ip("route", "add", "default", "via", other)
+        if ":" in own:
+            n.ip("addr", "add", own + "/64", "dev", "eth0", "nodad")
+            n.ip("-6", "route", "add", "default", "via", other)
+        else:
+            n.ip("addr", "add", own + "/24", "dev", "eth0")
+            n.ip("route", "add", "default", "via", other)
