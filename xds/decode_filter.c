@@ -12,7 +12,7 @@ typedef Envoy__Config__Core__V3__ExtensionConfigSource discovery_msg;
 #define HTTP "envoy.extensions.filters.http."
 #define NETWORK "envoy.extensions.filters.network."
 
-/* The message has no fields. */
+/* The message has no fields, or none that ask for anything. */
 static int decode_nothing(struct decode *d, const ProtobufCMessage *msg, struct conf_net_filter *f,
                           struct error *err)
 {
@@ -36,6 +36,7 @@ static const struct net_type {
     {NETWORK "connection_limit.v3.ConnectionLimit", CONF_NET_CONNECTION_LIMIT, false,
      decode_connection_limit},
     {NETWORK "sni_cluster.v3.SniCluster", CONF_NET_SNI_CLUSTER, false, decode_nothing},
+    {NETWORK "mongo_proxy.v3.MongoProxy", CONF_NET_NOOP, false, decode_nothing},
     {"envoy.tcp.metadataexchange.config.MetadataExchange", CONF_NET_NOOP, false, NULL},
     {"stats.PluginConfig", CONF_NET_NOOP, false, NULL},
 };
@@ -169,10 +170,10 @@ static int decode_net_typed(struct decode *d, const filter_msg *m, struct conf_n
     *is_terminal_r = t->is_terminal;
     if (t->kind == CONF_NET_WASM)
         return set_inline(d, m->name, m->typed_config, &w, err);
-    if (!t->decode) {
+    if (t->kind == CONF_NET_NOOP)
         decode_count_noop(m->name, t->type);
+    if (!t->decode)
         return 0;
-    }
     int rc = decode_any(d, m->typed_config, &msg, err);
     if (!rc && (rc = t->decode(d, msg, f, err)))
         error_prefix(err, "typed_config.");

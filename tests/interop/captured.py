@@ -19,7 +19,7 @@ PREFIX = {"REDIRECT": [os.path.join(TOP, "deploy", "run-as"), "1337"],
           "TPROXY": ["setpriv", "--regid", "1337", "--clear-groups"]}
 # Of the last two nobody says what is spoken there.
 PORTS = {"http": (80, "HTTP"), "tcp": (7000, "TCP"), "grpc": (50051, "GRPC"),
-         "auto-http": (9000, ""), "auto-tcp": (9001, "")}
+         "mongo": (27017, "MONGO"), "auto-http": (9000, ""), "auto-tcp": (9001, "")}
 IPV4 = {"vip": "10.96.0.1", "client_vip": "10.96.0.2", "outside_vip": "10.96.0.9",
         "client_ip": "10.78.0.1", "server_ip": "10.78.0.2", "outside": "10.78.0.3"}
 IPV6 = {"vip": "fd96::1", "client_vip": "fd96::2", "outside_vip": "fd96::9",
@@ -102,7 +102,8 @@ def captured(mode="REDIRECT", delta=True, accepts=True, at=IPV4):
         space["server"].ip("addr", "add", outside, "dev", "eth0", *["nodad"] * (":" in outside))
         with space["server"].inside():
             make = {"http": Origin(address=ip), "auto-http": Origin(address=ip), "tcp": Lines(ip),
-                    "auto-tcp": Lines(ip), "grpc": Echo(ip), "outside": Origin(address=outside)}
+                    "auto-tcp": Lines(ip), "mongo": Lines(ip),
+                    "grpc": Echo(ip), "outside": Origin(address=outside)}
         apps = {name: stack.enter_context(app) for name, app in make.items()}
         for namespace in space.values():
             capture(namespace, mode, apps["outside"].port)

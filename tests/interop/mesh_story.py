@@ -56,6 +56,7 @@ def authentication(m):
     equal(m.identity(), None)
     m.set(peer_authentication("STRICT"))
     wait_for("a refusal of plaintext", lambda: m.ask_plainly() is None, 15)
+    m.check_in_sync()  # from here on all workers refuse it
     with m.session(plainly=True) as s:
         equal(s.say("hello"), "", "plain TCP")
     http(m)
@@ -63,6 +64,7 @@ def authentication(m):
         equal(s.say("hello"), "HELLO")
     m.set(peer_authentication("PERMISSIVE"))
     wait_for("plaintext", m.ask_plainly, 15)
+    m.check_in_sync()
     http(m)
     m.set(peer_authentication("DISABLE"))
     m.until("an answer", lambda a: a.status == 200 and m.identity() is None)

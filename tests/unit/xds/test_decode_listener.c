@@ -88,6 +88,10 @@ static const struct {
               "network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: s, " ROUTES
               ", http_filters: [" ROUTER "]}}"),
      AT_FILTER "typed_config: 'w' is not supported before the HTTP connection manager"},
+    {"mongo_proxy that delays",
+     CHAIN("{name: m, typed_config: {'@type': " URL "network.mongo_proxy.v3.MongoProxy, "
+           "stat_prefix: m, delay: {fixed_delay: 1s}}}, " TCP),
+     AT_FILTER "typed_config.delay: not supported"},
     {"no stat prefix", CHAIN(TCP_FIELDS("cluster: c")),
      AT_FILTER "typed_config.stat_prefix: must not be empty"},
     {"no cluster", CHAIN(TCP_FIELDS("stat_prefix: t")),
@@ -305,7 +309,9 @@ static void test_listener(void **state)
         "[{address_prefix: 10.0.0.0, prefix_len: 8}], source_type: EXTERNAL, source_ports: [7]}, "
         "filters: [{name: mx, typed_config: {'@type': type.googleapis.com/udpa.type.v1.TypedStruct"
         ", type_url: type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange, value"
-        ": {}}}, " TCP "]}], default_filter_chain: {filters: [" TCP "]}, access_log: [{name: f, "
+        ": {}}}, {name: mo, typed_config: {'@type': " URL
+        "network.mongo_proxy.v3.MongoProxy, stat_prefix: m}}, " TCP
+        "]}], default_filter_chain: {filters: [" TCP "]}, access_log: [{name: f, "
         "filter: {response_flag_filter: {flags: [NR]}}, typed_config: {'@type': " FILE_LOG
         ", path: /dev/stdout, log_format: {text_format: \"%PROTOCOL%\\n\"}}}]"));
     const struct conf_chain_match *m = &l->chains[0].match;
@@ -325,8 +331,9 @@ static void test_listener(void **state)
     assert_int_equal(m->prefixes[0].len, 8);
     assert_int_equal(m->source_type, CONF_SOURCE_EXTERNAL);
     assert_int_equal(m->source_ports[0], 7);
-    assert_int_equal(l->chains[0].filters[0].kind, CONF_NET_NOOP);
-    assert_int_equal(l->chains[0].filters[1].kind, CONF_NET_TCP_PROXY);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(l->chains[0].filters[i].kind, CONF_NET_NOOP);
+    assert_int_equal(l->chains[0].filters[2].kind, CONF_NET_TCP_PROXY);
     assert_non_null(l->default_chain);
     assert_int_equal(l->access_logs_n, 1);
     assert_string_equal(l->access_logs[0].path, "/dev/stdout");
