@@ -113,7 +113,7 @@ static void answer_reset(struct router_stream *r, enum upstream_reset why, const
 void router_reply_reset(struct router_stream *r, enum upstream_reset why, const char *failure)
 {
     const char *details = format_details(r, why, failure);
-    if (failure[0]) {
+    if (failure[0] && why != UPSTREAM_RESET_PROTOCOL) {
         failure = arena_strdup(&r->s->arena, failure);
         r->s->info.upstream_failure = failure;
     }

@@ -33,7 +33,7 @@ FORMAT_OPERATOR(duration_ms, add_duration(out, info->start_us, info->end_us))
 FORMAT_OPERATOR(request_duration, add_duration(out, info->start_us, info->req_end_us))
 FORMAT_OPERATOR(request_tx, add_duration(out, info->start_us, info->upstream_tx_last_us))
 FORMAT_OPERATOR(response_duration, add_duration(out, info->start_us, info->upstream_first_us))
-FORMAT_OPERATOR(response_tx, add_duration(out, info->upstream_first_us, info->end_us))
+FORMAT_OPERATOR(response_tx, add_duration(out, info->upstream_first_us, info->resp_last_us))
 
 static const struct {
     const char *name;
@@ -46,7 +46,7 @@ static const struct {
     {"US_RX_BEG", offsetof(struct stream_info, upstream_first_us)},
     {"US_RX_END", offsetof(struct stream_info, upstream_last_us)},
     {"DS_TX_BEG", offsetof(struct stream_info, resp_first_us)},
-    {"DS_TX_END", offsetof(struct stream_info, end_us)},
+    {"DS_TX_END", offsetof(struct stream_info, resp_last_us)},
 };
 
 static int find_point(struct str name, struct error *err)
@@ -185,8 +185,7 @@ static bool print_flags(const struct format_item *it, const struct stream_info *
                         const struct stream *s, struct sbuf *out)
 {
     (void)it;
-    (void)s;
-    response_flags_format(info->flags, out);
+    response_flags_format(info->flags, !s, out);
     return true;
 }
 
@@ -194,8 +193,7 @@ static bool print_flags_long(const struct format_item *it, const struct stream_i
                              const struct stream *s, struct sbuf *out)
 {
     (void)it;
-    (void)s;
-    response_flags_format_long(info->flags, out);
+    response_flags_format_long(info->flags, !s, out);
     return true;
 }
 
@@ -204,7 +202,8 @@ FORMAT_OPERATOR(details, add_joined(out, info->details, it->a))
 FORMAT_OPERATOR(termination, format_text(out, info->termination_details))
 FORMAT_OPERATOR(received, format_number(out, info->bytes_received))
 FORMAT_OPERATOR(sent, format_number(out, info->bytes_sent))
-FORMAT_OPERATOR(local_reply_body, s &&format_str(out, s->local_body))
+/* Only where local replies get their bodies; a log line has an empty one. */
+FORMAT_OPERATOR(local_reply_body, !s || !s->local_body.p || format_str(out, s->local_body))
 
 static const char *const grpc_camel[] = {
     "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
@@ -225,7 +224,7 @@ static int prepare_grpc(struct format_item *it, struct str arg, struct error *er
     else if (str_is(arg, "SNAKE_STRING"))
         it->a = GRPC_SNAKE;
     else if (str_is(arg, "NUMBER"))
-        it->a = GRPC_NUMBER;
+        it->a = GRPC_NUMBER, it->is_number = true;
     else
         return error_set(err, ERR_INVALID, "unknown parameter '%.*s'", STR_ARG(arg));
     return 0;
@@ -292,7 +291,7 @@ static int prepare_environment(struct format_item *it, struct str arg, struct er
     char *name = mem_strndup(arg.p, arg.n);
     const char *value = getenv(name);
     (void)err;
-    it->text = mem_strdup(value ? value : "");
+    it->text = mem_strdup(value ? value : "-"); /* a text in JSON, too */
     mem_free(name);
     return 0;
 }
@@ -307,8 +306,9 @@ FORMAT_OPERATOR(log_type, format_text(out, s ? "DownstreamEnd" : "TcpConnectionE
 FORMAT_OPERATOR(upstream_cluster, format_text(out, info->upstream_cluster))
 FORMAT_OPERATOR(upstream_failure, add_joined(out, info->upstream_failure, false))
 FORMAT_OPERATOR(attempts, format_number(out, info->attempts))
-/* What we have none of: virtual clusters, traces, flags of custom filters. */
+/* What we have none of: virtual clusters, traces; flags of custom filters, an empty list. */
 FORMAT_OPERATOR(none, false)
+FORMAT_OPERATOR(custom_flags, true)
 
 #define HEADER_ARG FORMAT_ARG_HEADER, false, NULL
 #define NO_ARG FORMAT_ARG_NONE, false, NULL
@@ -357,7 +357,7 @@ const struct format_operator format_stream_operators[] = {
     {"FILTER_CHAIN_NAME", print_chain_name, NO_ARG},
     {"VIRTUAL_CLUSTER_NAME", print_none, NO_ARG},
     {"TRACE_ID", print_none, NO_ARG},
-    {"CUSTOM_FLAGS", print_none, NO_ARG},
+    {"CUSTOM_FLAGS", print_custom_flags, NO_ARG},
     {"HOSTNAME", print_hostname, NO_ARG},
     {"STREAM_ID", print_stream_id, NO_ARG},
     {"UNIQUE_ID", print_unique_id, NO_ARG},

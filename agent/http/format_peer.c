@@ -17,7 +17,7 @@ static bool add_addr(const struct addr *a, struct sbuf *out, bool with_port)
 
 static bool add_port(const struct addr *a, struct sbuf *out)
 {
-    return a->len && addr_port(a) && format_number(out, addr_port(a));
+    return a->len && a->sa.sa_family != AF_UNIX && format_number(out, addr_port(a));
 }
 
 /* The endpoint's name, or else its address. */
@@ -30,6 +30,13 @@ static bool add_host_name(const struct stream_info *info, struct sbuf *out, bool
     return true;
 }
 
+/* Of the connection to the host that was chosen, if there was one. */
+static const struct addr *reached(const struct stream_info *info)
+{
+    static const struct addr none;
+    return info->upstream_local.len ? &info->upstream_remote : &none;
+}
+
 #define ADDRESS(name, expr)                                            \
     FORMAT_OPERATOR(name, add_addr((expr), out, true))                 \
     FORMAT_OPERATOR(name##_without_port, add_addr((expr), out, false)) \
@@ -39,7 +46,8 @@ ADDRESS(down_remote, stream_info_remote(info))
 ADDRESS(down_direct_remote, &info->down->direct_remote)
 ADDRESS(down_local, &info->down->local)
 ADDRESS(down_direct_local, &info->down->direct_local)
-ADDRESS(up_remote, &info->upstream_remote)
+ADDRESS(up_remote, reached(info))
+FORMAT_OPERATOR(up_host, add_addr(&info->upstream_remote, out, true))
 ADDRESS(up_local, &info->upstream_local)
 FORMAT_OPERATOR(up_host_name, add_host_name(info, out, true))
 FORMAT_OPERATOR(up_host_name_without_port, add_host_name(info, out, false))
@@ -109,7 +117,7 @@ const struct format_operator format_peer_operators[] = {
     ADDRESS_ROWS("DOWNSTREAM_DIRECT_LOCAL", down_direct_local),
     ADDRESS_ROWS("UPSTREAM_REMOTE", up_remote),
     ADDRESS_ROWS("UPSTREAM_LOCAL", up_local),
-    {"UPSTREAM_HOST", print_up_remote, TEXT},
+    {"UPSTREAM_HOST", print_up_host, TEXT},
     {"UPSTREAM_HOST_NAME", print_up_host_name, TEXT},
     {"UPSTREAM_HOST_NAME_WITHOUT_PORT", print_up_host_name_without_port, TEXT},
     {"CONNECTION_ID", print_connection_id, NUMBER},

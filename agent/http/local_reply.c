@@ -107,6 +107,7 @@ static void rewrite(struct stream *s, unsigned *status, struct str *body, struct
         break;
     }
     *body = format_body(s, format, *body, type_r);
+    s->local_body = STR_NULL;
 }
 
 static void fill_plain(struct stream *s, unsigned status, struct str body, struct str type)

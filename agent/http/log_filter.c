@@ -73,7 +73,7 @@ static bool has_flag(const struct conf_log_filter *f, uint32_t flags)
     bool found = false;
     if (!flags || !f->flags_n)
         return flags;
-    response_flags_format(flags, &text);
+    response_flags_format(flags, false, &text);
     rest = (struct str){text.p, text.n};
     while (!found && str_next(&rest, ',', &one))
         for (size_t i = 0; i < f->flags_n; i++)

@@ -29,6 +29,21 @@ static void destroy(struct loop_task *t)
     mem_free(s);
 }
 
+static void count_status(const struct hcm_stats *st, unsigned status)
+{
+    static const size_t offsets[] = {
+        offsetof(struct hcm_stats, rq_1xx), offsetof(struct hcm_stats, rq_2xx),
+        offsetof(struct hcm_stats, rq_3xx), offsetof(struct hcm_stats, rq_4xx),
+        offsetof(struct hcm_stats, rq_5xx)};
+    unsigned class = status / 100;
+    if (class >= 1 && class <= 5) {
+        stat_inc(*(const stat_id *)((const char *)st + offsets[class - 1]));
+        stat_inc(st->by_listener[class - 1]);
+    }
+    stat_inc(st->rq_completed);
+    stat_inc(st->by_listener_completed);
+}
+
 static void count_end(struct stream *s)
 {
     const struct hcm_stats *st = &s->hcm->stats;
@@ -38,17 +53,7 @@ static void count_end(struct stream *s)
         stat_inc(st->rq_rx_reset); /* what is still to come of it is not wanted */
     if (!s->info.status)
         return;
-    static const size_t offsets[] = {
-        offsetof(struct hcm_stats, rq_1xx), offsetof(struct hcm_stats, rq_2xx),
-        offsetof(struct hcm_stats, rq_3xx), offsetof(struct hcm_stats, rq_4xx),
-        offsetof(struct hcm_stats, rq_5xx)};
-    unsigned class = s->info.status / 100;
-    if (class >= 1 && class <= 5) {
-        stat_inc(*(const stat_id *)((const char *)st + offsets[class - 1]));
-        stat_inc(st->by_listener[class - 1]);
-    }
-    stat_inc(st->rq_completed);
-    stat_inc(st->by_listener_completed);
+    count_status(st, s->info.status);
     stat_record(st->rq_time, (s->info.end_us - s->info.start_us) / 1000);
 }
 
@@ -181,8 +186,7 @@ void stream_on_downstream_reset(struct stream *s, uint32_t flag, const char *det
         return;
     s->is_reset = true;
     s->info.flags |= flag;
-    if (!s->info.details)
-        s->info.details = details;
+    s->info.details = details;
     stat_inc(s->hcm->stats.rq_rx_reset);
     finish(s);
 }
@@ -203,6 +207,12 @@ void stream_reset(struct stream *s, uint32_t flag, const char *details)
 
 /* ---- the response's way out ---- */
 
+static void response_is_complete(struct stream *s)
+{
+    s->resp_complete = true;
+    s->info.resp_last_us = loop_now_us(s->loop);
+}
+
 void stream_send_headers(struct stream *s, bool end)
 {
     if (s->is_ended)
@@ -221,7 +231,7 @@ void stream_send_headers(struct stream *s, bool end)
     s->is_upgraded = upgrade_is_taken(s, s->info.status);
     touch(s);
     if (end)
-        s->resp_complete = true;
+        response_is_complete(s);
     s->codec->send_headers(s, end);
     if (end)
         finish(s);
@@ -236,7 +246,7 @@ void stream_send_body(struct stream *s, struct buf *data, bool end)
     s->info.bytes_sent += s->is_head ? 0 : data->len;
     touch(s);
     if (end)
-        s->resp_complete = true;
+        response_is_complete(s);
     s->codec->send_body(s, data, end);
     if (end)
         finish(s);
@@ -246,7 +256,7 @@ void stream_send_trailers(struct stream *s)
 {
     if (s->is_ended)
         return;
-    s->resp_complete = true;
+    response_is_complete(s);
     s->codec->send_trailers(s);
     finish(s);
 }
@@ -280,8 +290,7 @@ void stream_send_1xx(struct stream *s, unsigned status)
 {
     if (s->is_ended || s->resp_started)
         return;
-    stat_inc(s->hcm->stats.rq_1xx);
-    stat_inc(s->hcm->stats.rq_completed);
+    count_status(&s->hcm->stats, status);
     s->codec->send_1xx(s, status);
 }
 
@@ -340,9 +349,15 @@ void stream_on_chain_overflow(struct stream *s, enum filter_dir dir)
     }
 }
 
-static void add_flags(uint32_t flags, const char *const *names, struct sbuf *out)
+/* In Envoy's order, which is that of time: that no request is tried any more is known before what
+ * the last attempt came to. */
+static void add_flags(uint32_t flags, bool is_tcp, const char *const *names, struct sbuf *out)
 {
-    bool any = false;
+    bool any = !is_tcp && flags & FLAG_UPSTREAM_RETRY_LIMIT_EXCEEDED;
+    if (any) {
+        flags &= ~(uint32_t)FLAG_UPSTREAM_RETRY_LIMIT_EXCEEDED;
+        sbuf_addz(out, names[FLAG_BIT_UPSTREAM_RETRY_LIMIT_EXCEEDED]);
+    }
     for (size_t i = 0; i < FLAG_BIT_COUNT; i++)
         if (flags & (1u << i)) {
             if (any)
@@ -354,22 +369,22 @@ static void add_flags(uint32_t flags, const char *const *names, struct sbuf *out
         sbuf_addc(out, '-');
 }
 
-void response_flags_format(uint32_t flags, struct sbuf *out)
+void response_flags_format(uint32_t flags, bool is_tcp, struct sbuf *out)
 {
     static const char *const names[] = {
 #define X(name, text, long_text) text,
         RESPONSE_FLAG_MAP(X)
 #undef X
     };
-    add_flags(flags, names, out);
+    add_flags(flags, is_tcp, names, out);
 }
 
-void response_flags_format_long(uint32_t flags, struct sbuf *out)
+void response_flags_format_long(uint32_t flags, bool is_tcp, struct sbuf *out)
 {
     static const char *const names[] = {
 #define X(name, text, long_text) long_text,
         RESPONSE_FLAG_MAP(X)
 #undef X
     };
-    add_flags(flags, names, out);
+    add_flags(flags, is_tcp, names, out);
 }

@@ -82,6 +82,7 @@ struct stream_info {
     const struct addr *remote; /* of the client, by x-forwarded-for; NULL: down->remote */
     uint64_t start_wall_ns;
     uint64_t start_us, req_end_us, upstream_first_us, upstream_last_us, resp_first_us, end_us;
+    uint64_t resp_last_us;               /* 0: the response was not whole */
     uint64_t bytes_received, bytes_sent; /* bodies (TCP: all) */
     uint64_t upstream_rx_bytes, upstream_tx_bytes;
     uint64_t upstream_tx_first_us, upstream_tx_last_us; /* of the newest attempt */
@@ -188,7 +189,8 @@ void stream_send_1xx(struct stream *s, unsigned status);
 void stream_request_read_disable(struct stream *s, bool disable);
 
 /* Access log fields. */
-void response_flags_format(uint32_t flags, struct sbuf *out);      /* "UF,URX", "-" for none */
-void response_flags_format_long(uint32_t flags, struct sbuf *out); /* "UpstreamConnectionFailure" */
+/* "UF,URX", "-" for none; the long one: "UpstreamConnectionFailure". is_tcp: of a session. */
+void response_flags_format(uint32_t flags, bool is_tcp, struct sbuf *out);
+void response_flags_format_long(uint32_t flags, bool is_tcp, struct sbuf *out);
 
 #endif

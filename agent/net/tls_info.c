@@ -149,6 +149,8 @@ static bool add_sans(struct sbuf *out, X509 *cert, enum tls_san_type type)
 static bool add_session_id(const struct conn_tls *t, struct sbuf *out)
 {
     unsigned n = 0;
+    if (SSL_version(t->ssl) >= TLS1_3_VERSION)
+        return false; /* what a ticket holds is no name that the peer knows */
     SSL_SESSION *s = SSL_get_session(t->ssl);
     const unsigned char *id = s ? SSL_SESSION_get_id(s, &n) : NULL;
     return id && add_hex(out, id, n);

@@ -121,6 +121,8 @@ void tcp_upstream_connect(struct tcp_session *s)
         s->has_upstream = true; /* first: the request may be ready at once */
         tcp_tunnel_connect(s, c, host);
     } else if (connect_to(s, c, host)) {
+        s->info.upstream_remote.len = 0; /* nobody was tried */
+        s->info.attempts--;
         fail(s, FLAG_UPSTREAM_OVERFLOW);
     } else {
         s->has_upstream = true;

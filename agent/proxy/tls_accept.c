@@ -52,6 +52,7 @@ static void count_failed(const struct tls_accept *a)
     if (!a->chain->hcm)
         return;
     stat_inc(a->chain->hcm->stats.cx_total);
+    stat_inc(a->chain->hcm->stats.cx_ssl_total);
     hcm_count_closed(&a->chain->hcm->stats, a->has_timed_out, false);
 }
 

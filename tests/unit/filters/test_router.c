@@ -52,7 +52,7 @@ static void log_stream(struct hcm *hcm, struct stream *s)
 {
     (void)hcm;
     struct sbuf flags = {0};
-    response_flags_format(s->info.flags, &flags);
+    response_flags_format(s->info.flags, false, &flags);
     snprintf(logging->flags, sizeof(logging->flags), "%s", flags.p);
     snprintf(logging->details, sizeof(logging->details), "%s",
              s->info.details ? s->info.details : "-");

@@ -39,6 +39,7 @@ static void setup(struct stream *s)
                                    .upstream_last_us = 1011000,
                                    .resp_first_us = 1012000,
                                    .end_us = 1020999,
+                                   .resp_last_us = 1020999,
                                    .bytes_received = 3,
                                    .bytes_sent = 4,
                                    .flags = FLAG_UPSTREAM_CONNECTION_FAILURE |
@@ -109,7 +110,7 @@ static const struct {
     {"%COMMON_DURATION(DS_RX_BEG:DS_TX_END:h)%",
      "COMMON_DURATION: Invalid common duration precision: h", NULL},
     {"%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%",
-     "503 UF,URX UpstreamConnectionFailure,UpstreamRetryLimitExceeded", NULL},
+     "503 URX,UF UpstreamRetryLimitExceeded,UpstreamConnectionFailure", NULL},
     {"%RESPONSE_CODE_DETAILS% %RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%", "a_detail a detail",
      NULL},
     {"%UPSTREAM_TRANSPORT_FAILURE_REASON%", "delayed_connect_error:_111", NULL},
