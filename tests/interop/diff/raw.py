@@ -7,7 +7,8 @@ and whether the connection goes on, by a probe behind it.
         name: [line, ...]           lines without an empty one are a whole head
         name: {send: lines or text, origin: text that answers it, closes: true (the origin, then),
                eager: true (it does not wait for the body),
-               then: [text, ...] what goes both ways after the answer, host: ..., echo: true}"""
+               then: [text, ...] what goes both ways after the answer, echo: true (the origin, in
+               capitals), bytes: how many are waited for, delay: seconds}"""
 import contextlib
 import re
 import socket
@@ -130,11 +131,11 @@ class Exchange:
             m = self.read(head_only)
         return m
 
-    def raw(self):
-        """What comes until silence or the end."""
+    def raw(self, at_least):
+        """What comes, so many bytes at least, until silence or the end."""
         data, self.client.reader.data = bytes(self.client.reader.data), bytearray()
         with contextlib.suppress(TimeoutError, ConnectionResetError):
-            while not data:
+            while len(data) < at_least:
                 more = self.client.socket.recv(65536)
                 if not more:
                     return data.decode("latin-1") + "<end>"
@@ -144,7 +145,7 @@ class Exchange:
     def tunnel(self):
         for i, text in enumerate(self.case.get("then", [])):
             self.send(text)
-            self.out["raw.%d" % i] = self.raw()
+            self.out["raw.%d" % i] = self.raw(self.case.get("bytes", 1))
         self.out["end"] = "tunnel"
 
     def probe(self):
