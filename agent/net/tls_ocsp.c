@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/tls_certs.h"
 #include "net/tls_private.h"
 
 enum { STATUS_REQUEST = 5 }; /* TLS feature, RFC 7633 */
@@ -22,11 +23,16 @@ static bool must_staple(X509 *cert)
     return found;
 }
 
+static time_t seconds_of(const ASN1_GENERALIZEDTIME *t)
+{
+    struct tm tm;
+    return t && ASN1_TIME_to_tm(t, &tm) ? timegm(&tm) : 0;
+}
+
 static int read_single(OCSP_BASICRESP *basic, X509 *cert, struct tls_staple *out, struct error *err)
 {
     ASN1_INTEGER *serial = NULL;
     ASN1_GENERALIZEDTIME *this_update = NULL, *next_update = NULL;
-    struct tm tm;
     if (OCSP_resp_count(basic) != 1)
         return error_set(err, ERR_INVALID, "OCSP Response must be for one certificate only");
     OCSP_SINGLERESP *single = OCSP_resp_get0(basic, 0);
@@ -35,8 +41,7 @@ static int read_single(OCSP_BASICRESP *basic, X509 *cert, struct tls_staple *out
         ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(cert)))
         return error_set(err, ERR_INVALID, "OCSP response does not match its TLS certificate");
     OCSP_single_get0_status(single, NULL, NULL, &this_update, &next_update);
-    if (next_update && ASN1_TIME_to_tm(next_update, &tm))
-        out->expires_s = timegm(&tm);
+    out->expires_s = seconds_of(next_update);
     return 0;
 }
 
@@ -57,6 +62,23 @@ static int read_response(struct str der, X509 *cert, struct tls_staple *out, str
     OCSP_BASICRESP_free(basic);
     OCSP_RESPONSE_free(r);
     return rc;
+}
+
+bool tls_ocsp_times(struct str der, time_t *from_r, time_t *to_r)
+{
+    const unsigned char *p = (const unsigned char *)der.p;
+    ASN1_GENERALIZEDTIME *this_update = NULL, *next_update = NULL;
+    OCSP_RESPONSE *r = der.n ? d2i_OCSP_RESPONSE(NULL, &p, (long)der.n) : NULL;
+    OCSP_BASICRESP *basic = r ? OCSP_response_get1_basic(r) : NULL;
+    bool has_one = basic && OCSP_resp_count(basic) > 0;
+    if (has_one) {
+        OCSP_single_get0_status(OCSP_resp_get0(basic, 0), NULL, NULL, &this_update, &next_update);
+        *from_r = seconds_of(this_update);
+        *to_r = seconds_of(next_update);
+    }
+    OCSP_BASICRESP_free(basic);
+    OCSP_RESPONSE_free(r);
+    return has_one;
 }
 
 int tls_read_staple(struct str der, X509 *cert, struct tls_staple *out, struct error *err)

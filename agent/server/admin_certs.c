@@ -63,6 +63,30 @@ static void add_pem(struct listing *l, json_t *into, struct str pem, const char 
     tls_certs_each(pem, add_details, l);
 }
 
+static void add_ocsp(json_t *cert, struct str der)
+{
+    time_t from, to;
+    if (!tls_ocsp_times(der, &from, &to))
+        return;
+    json_t *details = json_pack("{s:o}", "valid_from", time_json(from));
+    if (to)
+        json_object_set_new(details, "expiration", time_json(to));
+    json_object_set_new(cert, "ocsp_details", details);
+}
+
+/* Of a chain Envoy shows the first certificate. */
+static void add_chain(struct listing *l, json_t *into, const struct tls_certificate *c)
+{
+    json_t *all = json_array();
+    add_pem(l, all, c->chain, c->path);
+    json_t *first = json_array_get(all, 0);
+    if (first) {
+        add_ocsp(first, c->ocsp_staple);
+        json_array_append(into, first);
+    }
+    json_decref(all);
+}
+
 static void add_tls(const struct conf_tls *tls, void *arg)
 {
     struct listing *l = arg;
@@ -75,7 +99,7 @@ static void add_tls(const struct conf_tls *tls, void *arg)
     for (size_t i = 0; i < tls->certificates_n; i++) {
         const struct conf_secret *s = conf_secret_find(&tls->certificates[i], l->snapshot);
         if (s)
-            add_pem(l, chain, s->certificate.chain, s->certificate.path);
+            add_chain(l, chain, &s->certificate);
     }
     json_array_append_new(l->all, json_pack("{s:o s:o}", "ca_cert", ca, "cert_chain", chain));
 }

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/stat.h"
+#include "net/tls_certs.h"
 #include "proxy/listener.h"
 
 /* Certificates that stand in the transport socket have no names; these are Envoy's for them. */
@@ -21,7 +22,7 @@ struct cert_stat {
 struct cert_stats {
     struct hash by_name;
     uint64_t generation;
-    int64_t first_s;
+    int64_t first_s, first_staple_s;
 };
 
 /* The transport sockets of one listener or cluster. */
@@ -88,10 +89,23 @@ static void add(struct scope *scope, const struct conf_secret_ref *ref, const ch
         c->first_s = secret->expires_s;
 }
 
+static void add_staple(struct scope *scope, const struct conf_secret_ref *ref)
+{
+    struct cert_stats *c = scope->all;
+    const struct conf_secret *secret = conf_secret_find(ref, scope->snapshot);
+    time_t from, to;
+    if (secret && secret->kind == CONF_SECRET_CERTIFICATE &&
+        tls_ocsp_times(secret->certificate.ocsp_staple, &from, &to) && to &&
+        (!c->first_staple_s || to < c->first_staple_s))
+        c->first_staple_s = to;
+}
+
 static void add_tls(const struct conf_tls *tls, void *arg)
 {
-    for (size_t i = 0; i < tls->certificates_n; i++)
+    for (size_t i = 0; i < tls->certificates_n; i++) {
         add(arg, &tls->certificates[i], UNNAMED_CERT);
+        add_staple(arg, &tls->certificates[i]);
+    }
     for (size_t i = 0; i < tls->validations_n; i++)
         add(arg, &tls->validations[i], UNNAMED_CA_CERT);
 }
@@ -139,12 +153,17 @@ void cert_stats_update(struct cert_stats *c, const struct snapshot *s)
     if (c->generation == s->generation)
         return;
     c->generation = s->generation;
-    c->first_s = 0;
+    c->first_s = c->first_staple_s = 0;
     for (size_t i = 0; i < s->listeners_n; i++)
         add_listener(c, s, s->listeners[i]);
     while ((h = hash_next(&s->clusters, &it)))
         add_cluster(c, s, ((struct conf_cluster_entry *)h->value)->cluster);
     settle(c);
+}
+
+int64_t cert_stats_first_staple(const struct cert_stats *c)
+{
+    return c->first_staple_s;
 }
 
 int64_t cert_stats_first_expiry(const struct cert_stats *c)

@@ -14,5 +14,7 @@ void cert_stats_destroy(struct cert_stats **c);
 void cert_stats_update(struct cert_stats *c, const struct snapshot *s);
 /* Seconds since 1970; 0: no certificate is in use. */
 int64_t cert_stats_first_expiry(const struct cert_stats *c);
+/* The same of OCSP responses. */
+int64_t cert_stats_first_staple(const struct cert_stats *c);
 
 #endif

@@ -20,6 +20,13 @@ static uint64_t version_number(void)
     return number;
 }
 
+/* 0 once it is over. */
+static uint64_t seconds_left(int64_t end_s)
+{
+    int64_t now_s = (int64_t)(clock_wall_ns() / 1000000000u);
+    return end_s > now_s ? (uint64_t)(end_s - now_s) : 0;
+}
+
 /* Days until a certificate expires, 0 once it has. */
 static uint64_t days_left(struct server *s)
 {
@@ -27,11 +34,8 @@ static uint64_t days_left(struct server *s)
     if (!now)
         return NO_CERTIFICATE_DAYS;
     cert_stats_update(s->cert_stats, now);
-    int64_t now_s = (int64_t)(clock_wall_ns() / 1000000000u);
     int64_t first = cert_stats_first_expiry(s->cert_stats);
-    if (!first)
-        return NO_CERTIFICATE_DAYS;
-    return first > now_s ? (uint64_t)(first - now_s) / 86400 : 0;
+    return first ? seconds_left(first) / 86400 : NO_CERTIFICATE_DAYS;
 }
 
 void server_update_stats(struct server *s)
@@ -48,6 +52,8 @@ void server_update_stats(struct server *s)
         {"parent_connections", 0}, /* there is no hot restart, so no parent */
         {"hot_restart_epoch", s->options->restart_epoch},
         {"days_until_first_cert_expiring", days_left(s)},
+        {"seconds_until_first_ocsp_response_expiring",
+         seconds_left(cert_stats_first_staple(s->cert_stats))},
         {"version", conf->has_version ? conf->version : version_number()},
     };
     enum { ROWS = ARRAY_LEN(rows) };
