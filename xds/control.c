@@ -7,22 +7,6 @@
 #include "base/mem.h"
 #include "xds/control_private.h"
 
-static const struct {
-    const char *stat_prefix;
-    void (*remove)(struct control *c, struct entry *e);
-} types[XDS_TYPE_COUNT] = {
-    [XDS_CDS] = {"cluster_manager.cds", cds_remove},
-    [XDS_EDS] = {"cluster_manager.eds", eds_remove},
-    [XDS_LDS] = {"listener_manager.lds", lds_remove},
-    [XDS_RDS] = {"http.rds", rds_remove},
-    [XDS_ECDS] = {"extension_config_discovery", ecds_remove},
-    [XDS_SDS] = {"sds", sds_remove},
-
-    [XDS_SRDS] = {"http.scoped_rds", srds_remove},
-    [XDS_RTDS] = {"runtime", rtds_remove},
-    [XDS_VHDS] = {"http.vhds", vhds_remove},
-};
-
 /* ---- shared by the types ---- */
 
 bool control_is_unchanged(struct control *c, const struct batch *b, struct entry *e,
@@ -169,101 +153,7 @@ static void on_lds_timeout(struct loop_timer *t)
     check_initialized(c);
 }
 
-/* ---- updates ---- */
-
-static void apply_one(struct control *c, struct batch *b, enum xds_type t,
-                      const struct xds_resource *r)
-{
-    switch (t) {
-    case XDS_CDS:
-        cds_apply(c, b, r, false);
-        break;
-    case XDS_EDS:
-        eds_apply(c, b, r);
-        break;
-    case XDS_LDS:
-        lds_apply(c, b, r, false);
-        break;
-    case XDS_RDS:
-        rds_apply(c, b, r);
-        break;
-    case XDS_RTDS:
-        rtds_apply(c, b, r);
-        break;
-    case XDS_SRDS:
-        srds_apply(c, b, r);
-        break;
-    case XDS_SDS:
-        sds_apply(c, b, r);
-        break;
-    case XDS_ECDS:
-        ecds_apply(c, b, r);
-        break;
-    case XDS_VHDS:
-        vhds_apply(c, b, r);
-        break;
-    default:
-        break;
-    }
-}
-
-static void unlist(struct control *c, struct entry *e)
-{
-    (void)c;
-    e->is_listed = false;
-}
-
-static void remove_unlisted(struct control *c, enum xds_type t, unsigned source)
-{
-    size_t it = 0;
-    struct hash_entry *h;
-    while ((h = hash_next(&c->store[t], &it))) {
-        struct entry *e = h->value;
-        if (!e->is_listed && !e->is_static && (!e->source || e->source == source))
-            types[t].remove(c, e);
-    }
-}
-
-void control_remove(struct control *c, struct entry *e)
-{
-    types[e->type].remove(c, e);
-}
-
-static void on_update(void *arg, const struct xds_update *u)
-{
-    struct control *c = arg;
-    struct batch *b = batch_create(c, u->type, u->source, u->ticket);
-    if (u->is_complete)
-        each(c, u->type, unlist);
-    for (size_t i = 0; i < u->resources_n; i++)
-        apply_one(c, b, u->type, &u->resources[i]);
-    for (size_t i = 0; i < u->removed_n; i++) {
-        if (u->type == XDS_SDS)
-            sds_remove_named(c, u->source, u->removed[i]);
-        if (u->type == XDS_RTDS)
-            rtds_note_answer(c, u->removed[i]);
-        struct entry *e = store_find(c, u->type, u->removed[i]);
-        if (e && !e->is_static)
-            types[u->type].remove(c, e);
-    }
-    ttl_note(c, u);
-    if (u->is_complete)
-        remove_unlisted(c, u->type, u->source);
-    if (u->type == XDS_CDS)
-        c->has_cds = true;
-    if (u->type == XDS_LDS)
-        c->has_lds = true;
-    if (u->type == XDS_SRDS)
-        c->has_srds = true;
-    if (u->type == XDS_VHDS)
-        vhds_finish(c, b);
-    stat_set(c->stats[u->type].version, hash_xx64(u->version, strlen(u->version), 0));
-    stat_set_text(c->stats[u->type].version_text, str_of(u->version));
-    mem_free(c->versions[u->type]);
-    c->versions[u->type] = mem_strdup(u->version);
-    control_check_later(c);
-    batch_finish(b);
-}
+/* ---- what sources say ---- */
 
 static void on_connected(void *arg, unsigned source, bool is_connected, const char *text)
 {
@@ -316,7 +206,7 @@ static void define_stats(struct control *c)
 {
     for (int t = 0; t < XDS_TYPE_COUNT; t++) {
 #define X(kind, field, name) \
-    c->stats[t].field = stat_define(STAT_##kind, "%s." name, types[t].stat_prefix);
+    c->stats[t].field = stat_define(STAT_##kind, "%s." name, control_stat_prefix((enum xds_type)t));
         CONTROL_STAT_MAP(X)
 #undef X
     }
@@ -372,7 +262,7 @@ int control_start(struct control *c, struct error *err)
 {
     const struct bootstrap *boot = c->o.bootstrap;
     /* Connected first: static resources may refer to what comes by ADS. */
-    const struct ads_ops ops = {on_update, on_connected, on_failure, c};
+    const struct ads_ops ops = {control_on_update, on_connected, on_failure, c};
     if (sources_create(c->loop, boot, &ops, &c->sources, err) || runtime_start(c, err))
         return -(int)err->code;
     struct batch *b = batch_create(c, XDS_LDS, 0, 0);

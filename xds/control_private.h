@@ -271,6 +271,10 @@ bool control_is_unchanged(struct control *c, const struct batch *b, struct entry
 /* Notes a refusal in store, batch and log. */
 void control_refuse(struct control *c, struct batch *b, struct entry *e,
                     const struct xds_resource *r, const struct error *err);
+/* ---- control_update.c ---- */
+const char *control_stat_prefix(enum xds_type t);
+/* ads_ops.on_update; arg: struct control */
+void control_on_update(void *arg, const struct xds_update *u);
 /* As if its server had removed it. */
 void control_remove(struct control *c, struct entry *e);
 /* Starts the rollout of a plugin; its outcome goes into the batch. */
