@@ -257,7 +257,7 @@ class Comparison:
     def compare_stats(self, group, e, r):
         keys = [k for k in sorted(set(e) & set(r)) if e[k] != r[k] and not matches(k, UNSTEADY_STATS)]
         self.differs("%s/stats" % group, keys, e, r)
-        self.only_envoy |= set(e) - set(r)
+        self.only_envoy |= {k for k in set(e) - set(r) if e[k]}
 
     def differs(self, case, keys, e, r):
         keys = [k for k in keys if not self.known.explains(self.name, case, k)]
