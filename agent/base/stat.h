@@ -75,7 +75,7 @@ void stat_each(const struct stat_visit *v);
 uint64_t stat_read(const char *name);
 /* Ends an interval of the histograms; at each stats_flush_interval. */
 void stat_end_interval(void);
-/* Zeroes counters and histograms (POST /reset_counters). */
+/* Zeroes counters, and nothing else (POST /reset_counters). */
 void stat_reset_counters(void);
 
 #endif

@@ -106,23 +106,6 @@ void stat_hist_difference(const struct stat_hist *h, const struct stat_hist *bef
     out->sum = h->sum - before->sum;
 }
 
-double stat_hist_quantile(const struct stat_hist *h, double q)
-{
-    double wanted = q * (double)h->count, seen = 0, end = 0, width;
-    for (unsigned b = 0; b < STAT_HIST_BLOCKS; b++)
-        for (unsigned i = 0; h->block[b] && i < bins(b); i++) {
-            double n = (double)h->block[b][i];
-            if (n == 0)
-                continue;
-            double start = bin_start(b, i, &width);
-            end = start + width;
-            if (wanted <= seen + n)
-                return start + (wanted - seen) / n * width;
-            seen += n;
-        }
-    return end;
-}
-
 bool stat_hist_next(const struct stat_hist *h, size_t *it, struct stat_bin *bin_r)
 {
     for (; *it < STAT_HIST_BLOCKS * STAT_HIST_BLOCK_BINS; ++*it) {
@@ -137,6 +120,19 @@ bool stat_hist_next(const struct stat_hist *h, size_t *it, struct stat_bin *bin_
         return true;
     }
     return false;
+}
+
+double stat_hist_quantile(const struct stat_hist *h, double q)
+{
+    struct stat_bin bin = {0};
+    double wanted = q * (double)h->count;
+    uint64_t rank = (uint64_t)wanted, below = 0;
+    if (!rank || (double)rank < wanted)
+        rank++;
+    for (size_t it = 0; stat_hist_next(h, &it, &bin); below += bin.n)
+        if (rank <= below + bin.n)
+            return bin.start + bin.width * (double)(rank - below) / (double)(bin.n + 1);
+    return bin.start + bin.width;
 }
 
 void stat_hist_below(const struct stat_hist *h, const double *bounds, size_t n, uint64_t *counts)

@@ -38,7 +38,8 @@ void stat_hist_difference(const struct stat_hist *h, const struct stat_hist *bef
 /* The quantiles that are shown, 0 to 1. */
 enum { STAT_QUANTILES = 10 };
 extern const double stat_quantiles[STAT_QUANTILES];
-/* Interpolated, as Envoy prints; q from 0 to 1, h not empty. */
+/* Where the sample of that rank is if those of a bin are spread evenly in it, as libcircllhist has
+ * it; q from 0 to 1, h not empty. */
 double stat_hist_quantile(const struct stat_hist *h, double q);
 /* Bins that hold samples, in order: size_t it = 0; while (stat_hist_next(h, &it, &bin)) ... */
 struct stat_bin {

@@ -228,11 +228,10 @@ void stat_reset_counters(void)
     while ((h = hash_next(&stat_by_name, &it))) {
         stat_id id = (stat_id)(uintptr_t)h->value;
         struct stat_entry *e = stat_entries[id];
-        if (e->kind == STAT_COUNTER || e->kind == STAT_HISTOGRAM) {
-            e->was_used = e->was_used || is_touched(id);
-            stat_zero(id, e->kind);
-        }
-        stat_drop_interval(e);
+        if (e->kind != STAT_COUNTER)
+            continue;
+        e->was_used = e->was_used || is_touched(id);
+        stat_zero(id, e->kind);
     }
     pthread_mutex_unlock(&stat_mutex);
 }

@@ -1,6 +1,7 @@
 #include "base/str.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 
@@ -125,6 +126,16 @@ void sbuf_add_u64(struct sbuf *b, uint64_t value)
         value /= 10;
     } while (value);
     sbuf_add(b, digits + at, sizeof(digits) - at);
+}
+
+void sbuf_add_double(struct sbuf *b, double value)
+{
+    char text[32];
+    int digits = 15;
+    do {
+        snprintf(text, sizeof(text), "%.*g", digits, value);
+    } while (digits++ < 17 && strtod(text, NULL) != value);
+    sbuf_addz(b, text);
 }
 
 void sbuf_printf(struct sbuf *b, const char *fmt, ...)

@@ -59,7 +59,8 @@ struct sbuf {
 void sbuf_add(struct sbuf *b, const void *p, size_t n);
 void sbuf_addz(struct sbuf *b, const char *z);
 void sbuf_addc(struct sbuf *b, char c);
-void sbuf_add_u64(struct sbuf *b, uint64_t value); /* decimal */
+void sbuf_add_u64(struct sbuf *b, uint64_t value);  /* decimal */
+void sbuf_add_double(struct sbuf *b, double value); /* as few digits as read back the same */
 void sbuf_printf(struct sbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void sbuf_vprintf(struct sbuf *b, const char *fmt, va_list ap);
 /* Hands over the text (mem_free it) and empties the builder; "" when nothing was added. */

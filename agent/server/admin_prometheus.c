@@ -34,7 +34,7 @@ struct page {
     struct sbuf text;
     struct sbuf rest, name, labels; /* of the statistic at hand */
     const struct conf_stat_buckets *bounds_of;
-    char (*bounds)[32];
+    char (*bounds)[64];
 };
 
 /* ---- names and labels ---- */
@@ -95,7 +95,8 @@ static bool name_stat(struct page *page, const struct stat_value *v)
 
 /* ---- lines ---- */
 
-/* The bounds as text, from one histogram to the next. */
+/* The bounds as text, from one histogram to the next; all digits, as in the names of Envoy's
+ * series. */
 static void format_bounds(struct page *page, const struct conf_stat_buckets *b)
 {
     if (page->bounds_of == b)
@@ -103,7 +104,7 @@ static void format_bounds(struct page *page, const struct conf_stat_buckets *b)
     page->bounds_of = b;
     page->bounds = mem_realloc(page->bounds, b->n * sizeof(*page->bounds));
     for (size_t i = 0; i < b->n; i++)
-        snprintf(page->bounds[i], sizeof(page->bounds[i]), "%.15g\"} ", b->bounds[i]);
+        snprintf(page->bounds[i], sizeof(page->bounds[i]), "%.32g\"} ", b->bounds[i]);
 }
 
 static void print_buckets(struct page *page, const struct stat_value *v, const char *comma)
@@ -129,7 +130,7 @@ static void print_quantiles(struct page *page, const struct stat_value *v, const
         sbuf_printf(&page->text, "%s{%s%squantile=\"%g\"} ", page->name.p, page->labels.p, comma,
                     stat_quantiles[q]);
         if (v->interval)
-            sbuf_printf(&page->text, "%.15g\n", stat_hist_quantile(v->interval, stat_quantiles[q]));
+            sbuf_printf(&page->text, "%.32g\n", stat_hist_quantile(v->interval, stat_quantiles[q]));
         else
             sbuf_addz(&page->text, "nan\n");
     }
@@ -145,7 +146,7 @@ static void print_histogram(struct page *page, const struct stat_value *v)
         print_quantiles(page, v, comma);
     else
         print_buckets(page, v, comma);
-    sbuf_printf(&page->text, "%s_sum{%s} %.17g\n", page->name.p, page->labels.p, h->sum);
+    sbuf_printf(&page->text, "%s_sum{%s} %.32g\n", page->name.p, page->labels.p, h->sum);
     sbuf_printf(&page->text, "%s_count{%s} %lu\n", page->name.p, page->labels.p,
                 (unsigned long)h->count);
 }

@@ -161,10 +161,12 @@ static void print_summary(struct sbuf *out, const struct stat_value *v)
     for (size_t q = 0; q < STAT_QUANTILES; q++) {
         sbuf_printf(out, "%sP%g(", q ? " " : "", stat_quantiles[q] * 100);
         if (v->interval)
-            sbuf_printf(out, "%g", stat_hist_quantile(v->interval, stat_quantiles[q]));
+            sbuf_add_double(out, stat_hist_quantile(v->interval, stat_quantiles[q]));
         else
             sbuf_addz(out, "nan");
-        sbuf_printf(out, ",%g)", stat_hist_quantile(v->hist, stat_quantiles[q]));
+        sbuf_addc(out, ',');
+        sbuf_add_double(out, stat_hist_quantile(v->hist, stat_quantiles[q]));
+        sbuf_addc(out, ')');
     }
 }
 
@@ -188,7 +190,7 @@ static void print_bins(struct sbuf *out, const char *title, const struct stat_hi
     struct stat_bin bin;
     sbuf_printf(out, "\n  %s=", title);
     for (const char *comma = ""; h && stat_hist_next(h, &it, &bin); comma = ", ")
-        sbuf_printf(out, "%s%g,%g:%lu", comma, bin.start, bin.width, (unsigned long)bin.n);
+        sbuf_printf(out, "%s%.15g,%.15g:%lu", comma, bin.start, bin.width, (unsigned long)bin.n);
 }
 
 static void print_histogram(const struct render *x, const struct stat_value *v)

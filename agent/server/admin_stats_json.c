@@ -38,7 +38,7 @@ static void add_quantile(struct sbuf *out, const char *name, const struct stat_h
 {
     sbuf_printf(out, "\"%s\":", name);
     if (h && h->count)
-        sbuf_printf(out, "%.15g", stat_hist_quantile(h, stat_quantiles[q]));
+        sbuf_add_double(out, stat_hist_quantile(h, stat_quantiles[q]));
     else
         sbuf_addz(out, "null");
 }

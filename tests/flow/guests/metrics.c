@@ -1,5 +1,5 @@
 /* Defines one metric of each kind, named with the tags that Istio's plugins write into names, and
- * counts a request in each. */
+ * counts a request in each; six times, from 3 ms to 50 s. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +36,8 @@ EXPORT(proxy_on_request_headers) uint32_t on_request(uint32_t id, uint32_t n, ui
 {
     increment(ids[0], 1);
     record(ids[1], 7);
-    record(ids[2], 3);
+    for (uint64_t time_ms = 3; time_ms < 100000; time_ms *= 7)
+        record(ids[2], time_ms);
     increment(ids[3], 1);
     return 0;
 }

@@ -210,6 +210,20 @@ static void test_sbuf(void **state)
         assert_int_equal(b.p[b.n - 1], '7');
     }
     sbuf_fini(&b);
+    static const struct {
+        double value;
+        const char *text;
+    } rows[] = {{0, "0"},
+                {0.1, "0.1"},
+                {98250000, "98250000"},
+                {3.0142857142857142, "3.0142857142857142"},
+                {12571.42857142857, "12571.42857142857"},
+                {1e300, "1e+300"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        sbuf_add_double(&b, rows[i].value);
+        assert_string_equal(b.p, rows[i].text);
+        sbuf_fini(&b);
+    }
 }
 
 static void test_json_text(void **state)

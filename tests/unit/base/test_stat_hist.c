@@ -1,3 +1,4 @@
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,19 +19,21 @@ static void add(struct stat_hist *h, uint64_t value, uint64_t n)
     h->sum += (double)(value * n);
 }
 
-/* What libcircllhist gives for the same samples. */
+/* What Envoy 1.40 shows for the same samples. */
 static const struct {
     uint64_t samples[6];
     size_t n;
     double q[5]; /* at 0, .25, .5, .99, 1 */
 } rows[] = {
-    {{2}, 1, {2, 2.025, 2.05, 2.099, 2.1}},
+    {{2}, 1, {2.05, 2.05, 2.05, 2.05, 2.05}},
     {{0}, 1, {0, 0, 0, 0, 0}},
-    {{15}, 1, {15, 15.25, 15.5, 15.99, 16}},
-    {{100}, 1, {100, 102.5, 105, 109.9, 110}},
-    {{1234}, 1, {1200, 1225, 1250, 1299, 1300}},
-    {{1, 2, 3, 4}, 4, {1, 1.1, 2.1, 4.096, 4.1}},
-    {{98765432109876543u}, 1, {9.9e10, 9.925e10, 9.95e10, 9.999e10, 1e11}},
+    {{15}, 1, {15.5, 15.5, 15.5, 15.5, 15.5}},
+    {{150, 150, 150}, 3, {152.5, 152.5, 155, 157.5, 157.5}},
+    {{1234}, 1, {1250, 1250, 1250, 1250, 1250}},
+    {{1, 2, 3, 4}, 4, {1.05, 1.05, 2.05, 4.05, 4.05}},
+    {{0, 0, 0, 0, 5, 5}, 6, {0, 0, 0, 5.066666667, 5.066666667}},
+    {{3, 3, 3, 3, 3, 3}, 6, {3.014285714, 3.028571429, 3.042857143, 3.085714286, 3.085714286}},
+    {{98765432109876543u}, 1, {9.95e10, 9.95e10, 9.95e10, 9.95e10, 9.95e10}},
 };
 
 static void test_quantiles(void **state)
@@ -115,18 +118,16 @@ static void test_intervals(void **state)
     stat_record(id, 10);
     struct seen s = get();
     assert_int_equal(s.count, 2);
-    assert_true(s.median == 10.5 && s.interval == -1);
+    assert_true(fabs(s.median - 10.333333) < 1e-3 && s.interval == -1);
     stat_end_interval();
-    assert_true(get().interval == 10.5);
+    assert_true(fabs(get().interval - 10.333333) < 1e-3);
     stat_record(id, 2000);
     stat_end_interval();
     assert_true(get().interval == 2050 && get().count == 3);
     stat_end_interval();
     assert_true(get().interval == -1 && get().count == 3);
     stat_reset_counters();
-    assert_int_equal(get().count, 0);
-    stat_record(id, 7);
-    assert_true(get().median == 7.05);
+    assert_int_equal(get().count, 3); /* it is no counter */
     stat_release(id);
     id = stat_define(STAT_HISTOGRAM, "test.%s", "hist");
     assert_int_equal(get().count, 0);
