@@ -196,7 +196,7 @@ bool uri_normalize_path(struct str target, struct sbuf *out)
     size_t segment = out->n;
     for (size_t i = 1; i < path.n; i++) {
         int byte = coded_byte(path, i);
-        if (byte == 0)
+        if (byte == 0 || !path.p[i]) /* NUL, coded or not */
             return false;
         if (path.p[i] == '/' || path.p[i] == '\\') {
             end_segment(out, base, segment, false);
