@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -42,9 +43,17 @@ struct access_log_writer {
 
 /* ---- the thread ---- */
 
+/* Where our own output is another user's, or a socket, it cannot be opened anew by its name. */
 static int open_path(const char *path)
 {
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd >= 0)
+        return fd;
+    if (!strcmp(path, "/dev/stdout"))
+        return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (!strcmp(path, "/dev/stderr"))
+        return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    return fd;
 }
 
 static void write_text(struct access_log_writer *w, int fd, struct str text)
