@@ -34,7 +34,7 @@ class Pod(Remora):
         self.serve_secrets()
         with self.inside():
             super().__init__(bootstrap(plane, path, delta, mode, name, ip),
-                             args=["--wasm-allow-loopback"], wait=False,
+                             args=["--wasm-allow-loopback", "--file-flush-interval-msec", "100"], wait=False,
                              concurrency=where.get("concurrency", 1))
 
     def serve_secrets(self):
@@ -74,6 +74,10 @@ class Pod(Remora):
 
     def cluster(self, name):
         return [c for c in self.dump("Clusters") if c["name"] == name][0]
+
+    def has_host(self, ip):
+        """Of any cluster that was used."""
+        return "::%s:" % ip in self.admin("/clusters")[1].decode()
 
     def handshakes(self):
         """By TLS, of clients."""
