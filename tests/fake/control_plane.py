@@ -223,6 +223,8 @@ class DeltaStream(Stream):
 
     def push_changes(self, url, always=(), is_first=False):
         watch, have = self.watches[url], self.server.of_type(url)
+        if url in self.server.silent:
+            return
         send = [r for r in have.values() if watch.wants(r.name) and (
             r.name in always or watch.known.get(r.name) != r.version)]
         removed = [n for n in set(watch.known) | set(always) if n not in have]
@@ -270,6 +272,7 @@ class Server(grpc.GenericRpcHandler):
         self.lock = threading.RLock()
         self.resources = {}  # type_url -> {name: Resource}
         self.versions = {}  # type_url -> number
+        self.silent = set()  # type_urls that are not answered on incremental streams
         self.streams = {}
         self.numbers = itertools.count(1)
         self.has_empty_versions = has_empty_versions
