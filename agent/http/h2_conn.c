@@ -138,7 +138,7 @@ static void reset(struct stream *s)
 {
     struct h2_request *r = of_stream(s);
     if (r->h2)
-        h2_stream_reset(r->h2, H2_INTERNAL_ERROR);
+        h2_stream_cut(r->h2);
     r->h2 = NULL;
 }
 

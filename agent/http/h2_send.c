@@ -96,6 +96,8 @@ static ssize_t read_data(nghttp2_session *ng, int32_t id, uint8_t *p, size_t n, 
     if (st->out.len < n)
         n = st->out.len;
     bool is_last = n == st->out.len && st->is_closed_local;
+    if (!n && st->is_cut)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* RST_STREAM with INTERNAL_ERROR */
     if (!n && (!is_last || st->sends_trailers)) {
         st->is_deferred = true;
         if (st->sends_trailers)
@@ -184,6 +186,7 @@ void h2_stream_send_headers(struct h2_stream *st, const struct headers *head, bo
 {
     const nghttp2_data_provider data = {.source = {.ptr = st}, .read_callback = read_data};
     st->is_closed_local = end;
+    st->has_head = true;
     WITH_FIELDS(head, fields, n);
     nghttp2_submit_response(st->session->ng, st->id, fields, n, end ? NULL : &data);
     free_fields(fields, fields_few);

@@ -163,6 +163,26 @@ void h2_stream_reset(struct h2_stream *st, uint32_t code)
     h2_schedule(h);
 }
 
+void h2_stream_cut(struct h2_stream *st)
+{
+    struct h2_session *h = st->session;
+    if (st->is_gone || st->is_closed_local || !st->has_head) {
+        h2_stream_reset(st, H2_INTERNAL_ERROR);
+        return;
+    }
+    st->user = NULL;
+    st->is_reset_local = st->is_cut = true;
+    drop_input(st);
+    stat_inc(h->stats->tx_reset);
+    if (h->flush_timeout_ms)
+        loop_timer_start(&st->flush_timer, h->flush_timeout_ms);
+    if (st->is_deferred) {
+        st->is_deferred = false;
+        nghttp2_session_resume_data(h->ng, st->id);
+    }
+    h2_schedule(h);
+}
+
 /* ---- heads ---- */
 
 static struct h2_stream *find(struct h2_session *h, int32_t id)

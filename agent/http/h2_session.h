@@ -88,6 +88,7 @@ struct h2_stream {
     bool got_final;                   /* the head that is no 1xx */
     bool end_waits, trailers_wait;    /* behind in */
     bool sends_trailers, is_deferred; /* of out */
+    bool has_head, is_cut;            /* a response's was submitted; reset comes behind out */
     bool is_sent, end_sent, is_high, is_delivering;
     bool is_gone; /* for nghttp2; kept for what is undelivered */
     bool is_reset_by_peer, is_reset_local;
@@ -175,6 +176,9 @@ void h2_stream_send_body(struct h2_stream *st, struct buf *data, bool end);
 void h2_stream_send_trailers(struct h2_stream *st, const struct headers *trailers);
 /* No further ops; RST_STREAM with code. */
 void h2_stream_reset(struct h2_stream *st, uint32_t code);
+/* Resets a response with INTERNAL_ERROR once what there is of it went out. The user is forgotten.
+ */
+void h2_stream_cut(struct h2_stream *st);
 /* No further ops. Our message goes out to its end, which must have been sent; a peer that has not
  * ended its own by then is told to stop (RST_STREAM, NO_ERROR). */
 void h2_stream_detach(struct h2_stream *st);
