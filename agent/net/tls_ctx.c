@@ -163,6 +163,7 @@ static int fill(struct tls_context *ctx, const struct tls_sources *s, struct err
     SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_read_ahead(c, 1); /* one read for a record, and what is there behind it */
     SSL_CTX_set_quiet_shutdown(c, 0);
     int rc = tls_set_params(c, s->params, s->is_server, err);
     if (!rc)
