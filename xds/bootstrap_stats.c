@@ -27,11 +27,14 @@ enum {
 static int add_regex(struct decode *d, struct conf_stats *c, const tag_msg *m, struct error *err)
 {
     struct conf_stat_tag tag = {.name = decode_text(d, m->tag_name)};
-    struct sbuf pattern = {0};
+    struct sbuf pattern = {0}, part = {0};
     if (strlen(m->regex) > TAG_REGEX_MAX)
         return error_set(err, ERR_LIMIT, "regex: more than %d bytes", TAG_REGEX_MAX);
     conf_stat_pattern(m->regex, &pattern);
     tag.pattern = decode_text(d, pattern.p);
+    if (conf_stat_pattern_part(pattern.p, &part))
+        tag.part = decode_text(d, part.p);
+    sbuf_fini(&part);
     sbuf_fini(&pattern);
     if (regex_create(str_of(tag.pattern), &tag.regex, err))
         return error_prefix(err, "regex: ");

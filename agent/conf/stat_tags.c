@@ -238,29 +238,3 @@ size_t conf_stat_tags_find(struct conf_stat_tags *t, struct str name,
         mem_free(s.cuts);
     return s.n;
 }
-
-/* ---- expressions ---- */
-
-void conf_stat_pattern(const char *ecma, struct sbuf *out)
-{
-    static const struct {
-        const char *from, *to;
-    } rows[] = {
-        {"(?=\\.).*?\\.", "\\.(?:.*?\\.)??"},
-        {"(?=\\.).*\\.", "\\.(?:.*\\.)?"},
-        {"(?=\\.)\\.", "\\."},
-    };
-    while (*ecma) {
-        size_t i = 0;
-        while (i < ARRAY_LEN(rows) && !str_starts(str_of(ecma), str_of(rows[i].from)))
-            i++;
-        if (i < ARRAY_LEN(rows)) {
-            sbuf_addz(out, rows[i].to);
-            ecma += strlen(rows[i].from);
-        } else {
-            if (*ecma == '\\' && ecma[1])
-                sbuf_addc(out, *ecma++);
-            sbuf_addc(out, *ecma++);
-        }
-    }
-}

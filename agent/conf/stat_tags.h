@@ -63,5 +63,8 @@ size_t conf_stat_tags_find(struct conf_stat_tags *t, struct str name,
  * ".*?\.", ".*\." or "\." is known, as Istio's bootstrap has it; other lookahead stays and is
  * refused by RE2. Appends to out. */
 void conf_stat_pattern(const char *ecma, struct sbuf *out);
+/* A text that every match of an expression that RE2 takes holds, for conf_stat_tag.part: appended.
+ * False: none was found, which says nothing. */
+bool conf_stat_pattern_part(const char *re2, struct sbuf *out);
 
 #endif

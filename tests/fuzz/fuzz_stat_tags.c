@@ -1,5 +1,6 @@
 /* Tags of a statistic: a line with an expression of the configuration, then a name. Held to: values
- * and what is cut lie in the name, the rest is the name without them, and no label stands twice. */
+ * and what is cut lie in the name, the rest is the name without them, no label stands twice, and
+ * the text that a match must hold keeps none away. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,22 @@ static void check(struct conf_stat_tags *t, struct str name)
     mem_free(labels);
 }
 
+/* Is it found with the part that a match must hold, where it is found without? */
+static void check_part(const char *pattern, struct str name)
+{
+    struct conf_stat_tag tag = {.name = "t", .pattern = pattern};
+    struct sbuf part = {0};
+    struct str groups[1];
+    struct error err;
+    if (regex_create(str_of(pattern), &tag.regex, &err))
+        return;
+    if (conf_stat_pattern_part(pattern, &part) && regex_find(tag.regex, name, groups, 1) &&
+        !memmem(name.p, name.n, part.p, part.n))
+        abort();
+    sbuf_fini(&part);
+    regex_destroy(&tag.regex);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct conf_stat_tags defaults;
@@ -58,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         if (!rest.p)
             rest = STR("");
+        check_part(pattern.p, rest);
         check(&t, rest);
         check(&defaults, rest);
     }

@@ -289,6 +289,51 @@ static void test_patterns(void **state)
     }
 }
 
+static void test_parts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *re2, *part; /* NULL: none */
+    } rows[] = {
+        {"_rq(_(\\d{3}))$", "_rq"},
+        {"rbac(\\.(allowed|denied))", "rbac"},
+        {"(reporter=\\.=(.*?);\\.;)", "reporter=.="},
+        {"(\\.istio_dry_run_(allow|deny)_)", ".istio_dry_run_"},
+        {"^cluster\\.((.+?(\\..+?\\.svc\\.cluster\\.local)?)\\.)", "cluster."},
+        {"^listener\\.(?:.*?\\.)??http\\.(((?:[_.[:digit:]]*|[\\]a]*))\\.)", "listener."},
+        {"abc|def", NULL},
+        {"(abc|def)g", NULL},
+        {"(abc)?de", NULL},
+        {"(abc){2}", NULL},
+        {"(abc)+", "abc"},
+        {"abcd?", "abc"},
+        {"abcd*e", "abc"},
+        {"abcd+efgh", "abcd"},
+        {"abc{2}wxyz", "wxyz"},
+        {"abc{2,}wxyz{1,3}", "wxy"},
+        {"ab{x|cdefg", NULL},
+        {"ab{c", "ab{c"},
+        {"[[:]abc|d]xyz", NULL},
+        {"[[:alpha:]|]xyz", "xyz"},
+        {"(?i)abc", NULL},
+        {"(?:abc)", "abc"},
+        {"abc\\x41", NULL},
+        {"\\Qabc\\E", NULL},
+        {"[abc]xyz", "xyz"},
+        {"[]abc]", NULL},
+        {"ab", NULL},
+        {"", NULL},
+        {"((((((((((((((((abc))))))))))))))))", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct sbuf got = {0};
+        bool is_found = conf_stat_pattern_part(rows[i].re2, &got);
+        if (is_found != (rows[i].part != NULL) || (is_found && strcmp(got.p, rows[i].part)))
+            fail_msg("%s: %s", rows[i].re2, got.p ? got.p : "none");
+        sbuf_fini(&got);
+    }
+}
+
 /* ---- which are kept, buckets ---- */
 
 static struct conf_string_match match(enum conf_string_match_kind kind, const char *text)
@@ -411,8 +456,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_default_tags), cmocka_unit_test(test_default_expressions),
         cmocka_unit_test(test_istio_tags),   cmocka_unit_test(test_own_tags),
-        cmocka_unit_test(test_patterns),     cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_buckets),      cmocka_unit_test(test_rejected),
+        cmocka_unit_test(test_patterns),     cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_kept),         cmocka_unit_test(test_buckets),
+        cmocka_unit_test(test_rejected),
     };
     arena_init(&texts, 0);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
