@@ -32,11 +32,10 @@ static int set_common(const Envoy__Config__Core__V3__HttpProtocolOptions *o, str
                          "and %d",
                          HEADERS_KB_MAX);
     c->response_headers_size_max = kb * 1024;
-    if (o->max_stream_duration)
-        return error_set(
-            err, ERR_UNSUPPORTED,
-            "common_http_protocol_options.max_stream_duration: not supported for clusters");
     int rc = decode_ms(o->idle_timeout, IDLE_TIMEOUT_MS, "idle_timeout", &c->idle_timeout_ms, err);
+    if (!rc)
+        rc = decode_ms(o->max_stream_duration, 0, "max_stream_duration", &c->max_stream_duration_ms,
+                       err);
     if (!rc)
         rc = decode_ms(o->max_connection_duration, 0, "max_connection_duration",
                        &c->max_connection_duration_ms, err);

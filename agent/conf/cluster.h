@@ -106,6 +106,7 @@ struct conf_cluster {
     } dns_family;
     uint32_t idle_timeout_ms;             /* of pooled connections; default 1 h, 0 none */
     uint32_t max_connection_duration_ms;  /* 0: no limit */
+    uint32_t max_stream_duration_ms;      /* of an attempt on its connection; 0: no limit */
     uint32_t max_requests_per_connection; /* 0: no limit */
     struct addr sources[2]; /* upstream_bind_config: the address named first, then the first of the
                                other family if there is one; len 0: none */

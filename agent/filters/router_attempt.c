@@ -39,6 +39,7 @@ static void finish_attempt(struct router_stream *r)
     r->has_up = false;
     loop_timer_stop(&r->try_timer);
     loop_timer_stop(&r->try_idle_timer);
+    loop_timer_stop(&r->up_timer);
     upstream_request_finish(&r->up);
     r->up = (struct upstream_request){0};
 }
@@ -169,6 +170,14 @@ static void on_try_idle(struct loop_timer *t)
         router_reply_timeout(r, FLAG_STREAM_IDLE_TIMEOUT, "upstream_per_try_idle_timeout");
 }
 
+static void on_up_duration(struct loop_timer *t)
+{
+    struct router_stream *r = container_of(t, struct router_stream, up_timer);
+    upstream_count_max_duration(r->cluster);
+    if (!retry_reset(r, UPSTREAM_RESET_LOCAL))
+        router_reply_max_duration(r);
+}
+
 static void touch(struct router_stream *r)
 {
     if (r->try_idle_ms && r->has_up)
@@ -217,6 +226,8 @@ static void on_ready(struct upstream_request *up)
     struct stream *s = r->s;
     bool only_head = r->req_end && !r->body.len && !r->has_trailers;
     set_upstream_info(s, up);
+    if (upstream_max_duration_ms(r->cluster))
+        loop_timer_start(&r->up_timer, upstream_max_duration_ms(r->cluster));
     s->info.upstream_tx_bytes = r->body.len;
     upstream_request_headers(up, &s->req, only_head);
     if (r->req_end)
@@ -446,6 +457,7 @@ void router_start(struct router_stream *r, struct upstream_cluster *c, struct up
         loop_timer_init(&r->try_timer, s->loop, on_try_timeout);
         loop_timer_init(&r->try_idle_timer, s->loop, on_try_idle);
         loop_timer_init(&r->backoff_timer, s->loop, on_backoff);
+        loop_timer_init(&r->up_timer, s->loop, on_up_duration);
     }
     if (!r->host) { /* retries mean the same name, whatever a host rewrites it to */
         upstream_request_name(&r->up, c, &s->req);

@@ -52,6 +52,7 @@ struct router_stream {
     struct loop_timer timer;          /* the route's timeout, from the end of the request */
     struct loop_timer duration_timer; /* of the stream, from its begin to its end */
     struct loop_timer try_timer, try_idle_timer, backoff_timer;
+    struct loop_timer up_timer; /* the cluster's max_stream_duration, from the connection on */
     struct buf body; /* of the request: what waits for a connection; all of it while is_kept */
     const struct conf_mirrors *mirrors; /* that still want the request, or NULL */
     struct headers *shadow_head;
@@ -130,6 +131,7 @@ void router_reply_direct(struct router_stream *r, const struct headers *h);
 void router_reply_redirect(struct router_stream *r, unsigned status, struct str uri);
 void router_reply_no_cluster(struct router_stream *r);
 void router_reply_no_host(struct router_stream *r, struct upstream_cluster *c);
+void router_reply_max_duration(struct router_stream *r); /* the cluster's, for a stream */
 void router_reply_timeout(struct router_stream *r, uint32_t flag, const char *details);
 void router_reply_overrun(struct router_stream *r);
 void router_reply_reset(struct router_stream *r, enum upstream_reset why, const char *failure);

@@ -74,6 +74,18 @@ void router_reply_timeout(struct router_stream *r, uint32_t flag, const char *de
           NULL);
 }
 
+void router_reply_max_duration(struct router_stream *r)
+{
+    static const char details[] = "upstream_max_stream_duration_reached";
+    bool has_started = r->resp_started;
+    router_finish_upstream(r);
+    if (has_started)
+        stream_reset(r->s, FLAG_UPSTREAM_MAX_STREAM_DURATION, details);
+    else
+        reply(r, 408, STR("upstream max stream duration reached"), details,
+              FLAG_UPSTREAM_MAX_STREAM_DURATION, NULL);
+}
+
 void router_reply_overrun(struct router_stream *r)
 {
     router_finish_upstream(r);

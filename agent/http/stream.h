@@ -40,7 +40,8 @@
     X(UPSTREAM_PROTOCOL_ERROR, "UPE", "UpstreamProtocolError")                    \
     X(NO_CLUSTER_FOUND, "NC", "NoClusterFound")                                   \
     X(OVERLOAD_MANAGER, "OM", "OverloadManagerTerminated")                        \
-    X(DOWNSTREAM_REMOTE_RESET, "DR", "DownstreamRemoteReset")
+    X(DOWNSTREAM_REMOTE_RESET, "DR", "DownstreamRemoteReset")                     \
+    X(UPSTREAM_MAX_STREAM_DURATION, "UMSDR", "UpstreamMaxStreamDurationReached")
 
 enum response_flag_bit {
 #define X(name, text, long_text) FLAG_BIT_##name,

@@ -137,6 +137,16 @@ void upstream_count_retry(struct upstream_cluster *c, enum upstream_retry_event 
     stat_inc(ids[e]);
 }
 
+uint32_t upstream_max_duration_ms(const struct upstream_cluster *c)
+{
+    return cluster_conf(c)->max_stream_duration_ms;
+}
+
+void upstream_count_max_duration(struct upstream_cluster *c)
+{
+    stat_inc(c->stats.upstream_rq_max_duration_reached);
+}
+
 void upstream_count_try_timeout(struct upstream_cluster *c, struct upstream_host *h, bool is_idle)
 {
     stat_inc(is_idle ? c->stats.upstream_rq_per_try_idle_timeout

@@ -185,6 +185,9 @@ enum upstream_retry_event {
 void upstream_count_retry(struct upstream_cluster *c, enum upstream_retry_event e);
 /* A response that is not passed on because the request is tried again. */
 void upstream_count_retried(struct upstream_cluster *c, struct upstream_host *h, unsigned status);
+/* max_stream_duration of the cluster, 0 none; and one that was reached. */
+uint32_t upstream_max_duration_ms(const struct upstream_cluster *c);
+void upstream_count_max_duration(struct upstream_cluster *c);
 void upstream_count_try_timeout(struct upstream_cluster *c, struct upstream_host *h, bool is_idle);
 
 /* No host of c let a TCP session in. */

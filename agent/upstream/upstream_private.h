@@ -32,6 +32,7 @@ struct upstreams {
     X(retry_or_shadow_abandoned)                   \
     X(upstream_rq_per_try_timeout)                 \
     X(upstream_rq_per_try_idle_timeout)            \
+    X(upstream_rq_max_duration_reached)            \
     X(upstream_rq_retry)                           \
     X(upstream_rq_retry_backoff_exponential)       \
     X(upstream_rq_retry_backoff_ratelimited)       \

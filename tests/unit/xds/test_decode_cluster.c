@@ -230,8 +230,8 @@ static const struct {
              "and 2147483647"},
     {"duration of streams",
      HTTP("explicit_http_config: {http_protocol_options: {}}, common_http_protocol_options: "
-          "{max_stream_duration: 1s}"),
-     AT_HTTP "common_http_protocol_options.max_stream_duration: not supported for clusters"},
+          "{max_stream_duration: -1s}"),
+     AT_HTTP "common_http_protocol_options.max_stream_duration: negative duration"},
     {"ALPN without TLS", HTTP("auto_config: {}"),
      "ALPN configured for cluster c which has a non-ALPN transport socket"},
     {"HTTP/3", HTTP("explicit_http_config: {http3_protocol_options: {}}"),
