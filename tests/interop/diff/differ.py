@@ -43,15 +43,6 @@ def case_hcm(case):
     return hcm(filters=case.get("filters", ()), route_config=config, **case.get("hcm", {}))
 
 
-def free_ports(n):
-    """All different: each is held until all are found."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
-
-
 class Rig:
     """Origins a and b, and the configuration that leads to them."""
 
@@ -59,7 +50,7 @@ class Rig:
         self.cases = cases
         self.seen = []
         self.origins = {n: Origin(lambda q, n=n: self.answer(n, q)) for n in ("a", "b")}
-        self.ports = free_ports(len(cases))
+        self.ports = [free_port() for _ in cases]
         clusters = [cluster(n, [o.port]) for n, o in self.origins.items()]
         named = cluster("named", [self.origins["a"].port])
         named["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"][

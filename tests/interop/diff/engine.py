@@ -10,6 +10,7 @@ A part is a class with
 There is one instance per proxy. What differs is asked again with more patience before it counts,
 so that waiting times can be short."""
 import concurrent.futures
+import contextlib
 import fnmatch
 import json
 import os
@@ -70,7 +71,8 @@ class Proxy:
         try:
             wait_for(name, self.is_ready, 40)
         except BaseException:
-            self.close()
+            with contextlib.suppress(AssertionError):
+                self.close()
             raise
 
     def log(self):
@@ -104,7 +106,11 @@ class Proxy:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        log = self.log()
         shutil.rmtree(self.dir, ignore_errors=True)
+        if self.process.returncode:  # a crash, or what a sanitizer found
+            raise AssertionError("%s ended with %s:\n%s" % (
+                self.name, self.process.returncode, log[-4000:]))
 
 
 def start_envoy(config):
@@ -163,8 +169,10 @@ class Run:
         return now
 
     def close(self):
-        self.proxy.close()
-        self.part.close()
+        try:
+            self.proxy.close()
+        finally:
+            self.part.close()
 
 
 def side_by_side(*calls):
