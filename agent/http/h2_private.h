@@ -1,4 +1,5 @@
-/* What h2_session.c, h2_send.c and h2_guard.c share. Inside http/ only. */
+/* What the files of a session share: h2_session.c, h2_stream.c, h2_recv.c, h2_send.c, h2_guard.c.
+ * Inside http/ only. */
 #ifndef HTTP_H2_PRIVATE_H
 #define HTTP_H2_PRIVATE_H
 
@@ -8,11 +9,19 @@
 
 /* ---- h2_session.c ---- */
 void h2_schedule(struct h2_session *h);
-/* Nobody knows it any more: frees it. */
-void h2_stream_free(struct h2_stream *st);
-struct h2_stream *h2_stream_new(struct h2_session *h, int32_t id, void *user);
 /* Client, before a request: connection_idle_interval. */
 void h2_session_ping_if_idle(struct h2_session *h);
+
+/* ---- h2_stream.c ---- */
+struct h2_stream *h2_stream_new(struct h2_session *h, int32_t id, void *user);
+/* Nobody knows it any more: frees it. */
+void h2_stream_free(struct h2_stream *st);
+/* Body, trailers and end, as far as they are here and wanted. */
+void h2_stream_deliver(struct h2_stream *st);
+void h2_stream_tell_close(struct h2_stream *st, uint32_t code, bool by_peer);
+
+/* ---- h2_recv.c ---- */
+void h2_recv_callbacks(nghttp2_session_callbacks *cb);
 
 /* ---- h2_send.c ---- */
 void h2_send_callbacks(nghttp2_session_callbacks *cb);
