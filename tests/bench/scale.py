@@ -136,7 +136,7 @@ def measure(work, start, ports, n, seconds):
 
 def run_scale(options):
     """Rows of (work, entries, proxy) -> figures."""
-    rows = {}
+    rows, told = {}, set()
     origin_port = free_port()
     origin = start_origin(origin_port)
     try:
@@ -148,7 +148,10 @@ def run_scale(options):
                         rows[work.name, n, name] = measure(work(ports), start, ports, n,
                                                            options.seconds)
                     except (Unavailable, Skip) as e:
-                        print("skip bench/scale %s: %s" % (name, e), flush=True)
+                        line = "skip bench/scale %s: %s" % (name, e)
+                        if line not in told:  # one reason, once
+                            print(line, flush=True)
+                        told.add(line)
     finally:
         origin.stop()
     return rows
