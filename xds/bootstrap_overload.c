@@ -54,7 +54,7 @@ static int decode_monitor(struct decode *d, const monitor_msg *m, struct conf_ov
     out->filename = "";
     *is_counted_r = !str_is(type, MONITOR("downstream_connections.v3.DownstreamConnectionsConfig"));
     if (decode_any(d, m->typed_config, &msg, err))
-        return -1;
+        return error_code(err);
     if (str_is(type, MONITOR("fixed_heap.v3.FixedHeapConfig"))) {
         out->kind = CONF_MONITOR_FIXED_HEAP;
         out->max =

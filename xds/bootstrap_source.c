@@ -145,7 +145,7 @@ static int add_service(const struct bootstrap *b, struct decode *d, const grpc_m
 {
     struct xds_target model = {0};
     if (set_metadata(d, g, &model, err))
-        return -ERR_INVALID;
+        return error_code(err);
     if (g->target_specifier_case == GRPC(GOOGLE_GRPC)) {
         struct xds_target *t = add_target(d, s);
         if (!t)
@@ -190,7 +190,7 @@ static int set_rest(const struct bootstrap *b, struct decode *d, const api_msg *
                          "refresh_delay: refresh_delay is required for REST API configuration "
                          "sources");
     if (add_cluster(b, d, m->cluster_names[0], &model, s, err))
-        return -ERR_INVALID;
+        return error_code(err);
     int rc = decode_ms(m->refresh_delay, 0, "refresh_delay", &s->refresh_delay_ms, err);
     return rc ? rc
               : decode_ms(m->request_timeout, REQUEST_TIMEOUT_MS, "request_timeout",

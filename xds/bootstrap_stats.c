@@ -160,7 +160,7 @@ static int decode_flush(struct conf_stats *c, const bootstrap_msg *m, struct err
                     ENVOY__CONFIG__BOOTSTRAP__V3__BOOTSTRAP__STATS_FLUSH_STATS_FLUSH_ON_ADMIN;
     if (decode_ms(m->stats_flush_interval, FLUSH_INTERVAL_MS, "stats_flush_interval",
                   &c->flush_interval_ms, err))
-        return -1;
+        return error_code(err);
     if (!c->flush_interval_ms || c->flush_interval_ms >= FLUSH_INTERVAL_MAX_MS)
         return error_set(err, ERR_INVALID,
                          "stats_flush_interval: must be at least 1ms and below 300s");

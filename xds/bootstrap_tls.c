@@ -104,7 +104,7 @@ static int read_socket(struct decode *d, const Envoy__Config__Core__V3__Transpor
         return error_set(err, ERR_UNSUPPORTED, "'%s' is not supported for a management server",
                          t->name);
     if (decode_any(d, t->typed_config, &msg, err))
-        return -ERR_INVALID;
+        return error_code(err);
     struct xds_tls *tls = DECODE_NEW(d, struct xds_tls);
     *tls_r = tls;
     return set_tls(d, (const upstream_msg *)msg, tls, err);

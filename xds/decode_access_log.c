@@ -116,7 +116,7 @@ static int decode_log(struct decode *d, const log_msg *m, bool is_listener,
         return 0;
     }
     if (decode_any(d, m->typed_config, &msg, err))
-        return -ERR_INVALID;
+        return error_code(err);
     struct conf_access_log *log = &logs[(*n)++];
     if (m->filter && !is_listener && decode_log_filter(d, m->filter, &log->filter, err))
         return error_prefix(err, "filter.");

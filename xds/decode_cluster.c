@@ -239,7 +239,7 @@ static int set_dns(const cluster_msg *m, struct conf_cluster *c, struct error *e
         return error_set(err, ERR_INVALID, "dns_lookup_family: unknown value %u", family);
     c->dns_family = families[family];
     if (decode_ms(m->dns_refresh_rate, 5000, "dns_refresh_rate", &c->dns_refresh_ms, err))
-        return -ERR_INVALID;
+        return error_code(err);
     if (c->dns_refresh_ms < 1)
         return error_set(err, ERR_INVALID, "dns_refresh_rate: must be above 0");
     return 0;

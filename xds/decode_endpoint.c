@@ -37,7 +37,7 @@ static int set_address(struct decode *d, const Envoy__Config__Core__V3__Address 
                       "address.socket_address.address: malformed IP address: %s. Consider setting "
                       "resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'",
                       a->socket_address->address);
-        return -ERR_INVALID;
+        return error_code(err);
     }
     s = a->socket_address;
     if (!addr_from_ip(str_of(s->address), 0, &literal, NULL))

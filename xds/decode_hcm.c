@@ -145,7 +145,7 @@ static int set_common(const Envoy__Config__Core__V3__HttpProtocolOptions *o, str
     if (!h->request_headers_count_max)
         return error_set(err, ERR_INVALID, "max_headers_count: must be at least 1");
     if (set_underscores(o, h, err))
-        return -ERR_INVALID;
+        return error_code(err);
     int rc = decode_ms(o->max_connection_duration, 0, "max_connection_duration",
                        &h->max_connection_duration_ms, err);
     if (!rc)
@@ -175,7 +175,7 @@ static int set_upgrades(struct decode *d, const hcm_msg *m, struct conf_hcm *h, 
     for (size_t i = 0; i < h->upgrades_n; i++)
         if (decode_upgrade(d, m->upgrade_configs[i]->upgrade_type, m->upgrade_configs[i]->enabled,
                            h->upgrades, i, err))
-            return -ERR_INVALID;
+            return error_code(err);
     return 0;
 }
 
@@ -197,7 +197,7 @@ static int set_timeouts(const hcm_msg *m, struct conf_hcm *h, struct error *err)
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (decode_ms(rows[i].from, rows[i].def_ms, rows[i].field, rows[i].to, err))
-            return -ERR_INVALID;
+            return error_code(err);
     return 0;
 }
 

@@ -150,7 +150,7 @@ int decode_hcm_rules(struct decode *d, const hcm_msg *m, struct conf_hcm *h, str
         h->internal_n = m->internal_address_config->n_cidr_ranges;
         if (decode_prefixes(d, m->internal_address_config->cidr_ranges, h->internal_n,
                             "internal_address_config.cidr_ranges", &h->internal, err))
-            return -ERR_INVALID;
+            return error_code(err);
     }
     int rc = set_detections(d, m, h, err);
     if (!rc)

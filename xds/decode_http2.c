@@ -72,7 +72,7 @@ int decode_http2(const Envoy__Config__Core__V3__Http2ProtocolOptions *m, struct 
          &o->max_window_updates},
     };
     if (read_rows(rows, ARRAY_LEN(rows), err))
-        return -ERR_INVALID;
+        return error_code(err);
     o->allow_connect = m->allow_connect;
     o->keeps_broken = m->override_stream_error_on_invalid_http_message
                           ? m->override_stream_error_on_invalid_http_message->value

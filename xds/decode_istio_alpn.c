@@ -11,7 +11,7 @@ int decode_istio_alpn(struct decode *d, const Google__Protobuf__Any *any,
 {
     ProtobufCMessage *msg;
     if (decode_any(d, any, &msg, err))
-        return -1;
+        return error_code(err);
     const config_msg *m = (const config_msg *)msg;
     struct conf_alpn *out = DECODE_NEW(d, struct conf_alpn);
     f->alpn = out;

@@ -118,7 +118,7 @@ static int decode_original_src(struct decode *d, const Google__Protobuf__Any *an
 {
     ProtobufCMessage *msg;
     if (decode_any(d, any, &msg, err))
-        return -ERR_INVALID;
+        return error_code(err);
     const original_src_msg *m = (const original_src_msg *)msg;
     l->original_src = (struct conf_original_src){true, m->bind_port, m->mark};
     return 0;

@@ -53,7 +53,7 @@ static int add_option(struct decode *d, const option_msg *m, struct options *lis
     if (m->level < 0 || m->level > INT32_MAX || m->name < 0 || m->name > INT32_MAX)
         return error_set(err, ERR_INVALID, "level, name: out of range");
     if (set_state(m, &o, err))
-        return -ERR_INVALID;
+        return error_code(err);
     o.family = m->ip_version == VERSION(IPV4)   ? AF_INET
                : m->ip_version == VERSION(IPV6) ? AF_INET6
                                                 : AF_UNSPEC;
@@ -139,7 +139,7 @@ static int decode_socket(struct decode *d, const listener_msg *m, const addition
         own_n = a->socket_options->n_socket_options;
     }
     if (decode_address(address, &out->addr, err))
-        return -ERR_INVALID;
+        return error_code(err);
     bool is_unix = out->addr.sa.sa_family == AF_UNIX;
     if (own_n > OPTIONS_MAX)
         return error_set(err, ERR_LIMIT, "socket_options: more than %d", OPTIONS_MAX);
@@ -151,7 +151,7 @@ static int decode_socket(struct decode *d, const listener_msg *m, const addition
     if (!is_unix && keepalive)
         add_keepalive(d, keepalive, &list);
     if (add_options(d, own, own_n, &list, err))
-        return -ERR_INVALID;
+        return error_code(err);
     out->setup = (struct sock_setup){.reuse_port = l->reuse_port && !is_unix,
                                      .transparent = l->transparent,
                                      .options = list.v,
@@ -172,7 +172,7 @@ int decode_listener_sockets(struct decode *d, const listener_msg *m, struct conf
         return error_set(err, ERR_LIMIT, "additional_addresses: more than %d", ADDRESSES_MAX - 1);
     l->sockets = DECODE_ARRAY(d, struct conf_socket, n + 1);
     if (decode_socket(d, m, NULL, l, &l->sockets[0], err))
-        return -ERR_INVALID;
+        return error_code(err);
     l->sockets_n = 1;
     l->address = l->sockets[0].addr;
     for (size_t i = 0; i < n; i++) {

@@ -38,7 +38,7 @@ static int take_bytes(struct decode *d, const Google__Protobuf__Any *any, struct
     size_t n = any->value.len;
     if (is_string || str_is(type, "google.protobuf.BytesValue")) {
         if (pb_any_unpack(any, &d->pb, &msg, err))
-            return -ERR_INVALID;
+            return error_code(err);
         const ProtobufCBinaryData *b = &((Google__Protobuf__BytesValue *)msg)->value;
         p = is_string ? (const void *)((Google__Protobuf__StringValue *)msg)->value : b->data;
         n = is_string ? strlen(p) : b->len;
@@ -97,7 +97,7 @@ static int set_local(struct decode *d, const Envoy__Config__Core__V3__DataSource
     }
     code->kind = CONF_CODE_INLINE;
     if (decode_data_source(d, m, INLINE_CODE_MAX, &code->bytes, err))
-        return -ERR_INVALID;
+        return error_code(err);
     return code->bytes.n ? 0 : error_set(err, ERR_INVALID, "specifier: must not be empty");
 }
 
@@ -194,7 +194,7 @@ static int fill_env(struct decode *d, const Envoy__Extensions__Wasm__V3__Environ
         if (add_env(seen, key, p, err))
             return error_prefix(err, "key_values: ");
         if (take_setting(d, key, value, p, &is_taken, err))
-            return -ERR_INVALID;
+            return error_code(err);
         if (!is_taken)
             p->env[p->env_n++] = (struct conf_env){decode_text(d, key), decode_text(d, value)};
     }

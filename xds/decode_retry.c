@@ -18,12 +18,12 @@ static int set_backoff(const policy_msg *m, struct conf_retry_policy *p, struct 
     if (!b->base_interval)
         return error_set(err, ERR_INVALID, "retry_back_off.base_interval: required");
     if (decode_ms(b->base_interval, 0, "retry_back_off.base_interval", &p->base_ms, err))
-        return -1;
+        return error_code(err);
     if (!p->base_ms)
         return error_set(err, ERR_INVALID, "retry_back_off.base_interval: must be above 0");
     uint32_t def = p->base_ms > UINT32_MAX / 10 ? UINT32_MAX : p->base_ms * 10;
     if (decode_ms(b->max_interval, def, "retry_back_off.max_interval", &p->max_ms, err))
-        return -1;
+        return error_code(err);
     if (p->max_ms < p->base_ms)
         return error_set(err, ERR_INVALID,
                          "retry_back_off.max_interval: must not be below base_interval");

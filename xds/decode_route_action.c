@@ -86,7 +86,7 @@ static int set_upgrades(struct decode *d, const action_msg *m, struct conf_route
     for (size_t i = 0; i < r->upgrades_n; i++) {
         const Envoy__Config__Route__V3__RouteAction__UpgradeConfig *u = m->upgrade_configs[i];
         if (decode_upgrade(d, u->upgrade_type, u->enabled, r->upgrades, i, err))
-            return -ERR_INVALID;
+            return error_code(err);
         r->upgrades[i].ends_here = u->connect_config != NULL;
         if (u->connect_config && !str_is(r->upgrades[i].type, "CONNECT"))
             return error_set(err, ERR_INVALID,

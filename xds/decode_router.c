@@ -15,7 +15,7 @@ int decode_router(struct decode *d, const Google__Protobuf__Any *any, struct con
 {
     ProtobufCMessage *msg;
     if (decode_any(d, any, &msg, err))
-        return -1;
+        return error_code(err);
     const Envoy__Extensions__Filters__Http__Router__V3__Router *m =
         (const Envoy__Extensions__Filters__Http__Router__V3__Router *)msg;
     struct conf_router *r = DECODE_NEW(d, struct conf_router);

@@ -169,7 +169,7 @@ static int set_source(struct decode *d, const Envoy__Config__Core__V3__ConfigSou
     const Envoy__Config__Core__V3__PathConfigSource *path;
     if (decode_ms(s->initial_fetch_timeout, 15000, "initial_fetch_timeout",
                   &ref->initial_fetch_timeout_ms, err))
-        return -ERR_INVALID;
+        return error_code(err);
     switch (s->config_source_specifier_case) {
     case SOURCE(ADS):
     case SOURCE(SELF):

@@ -61,11 +61,11 @@ int decode_tcp_proxy(struct decode *d, const ProtobufCMessage *msg, struct conf_
         return error_set(err, ERR_INVALID, "stat_prefix: must not be empty");
     t->stat_prefix = decode_text(d, m->stat_prefix);
     if (set_clusters(d, m, t, err))
-        return -ERR_INVALID;
+        return error_code(err);
     if (m->max_downstream_connection_duration &&
         decode_ms(m->max_downstream_connection_duration, 0, "max_downstream_connection_duration",
                   &t->max_duration_ms, err))
-        return -ERR_INVALID;
+        return error_code(err);
     if (m->max_downstream_connection_duration && !t->max_duration_ms)
         return error_set(err, ERR_INVALID,
                          "max_downstream_connection_duration: must be at least 1 ms");
@@ -75,7 +75,7 @@ int decode_tcp_proxy(struct decode *d, const ProtobufCMessage *msg, struct conf_
     if (m->tunneling_config && set_tunnel(d, m->tunneling_config, t, err))
         return error_prefix(err, "tunneling_config.");
     if (decode_ms(m->idle_timeout, IDLE_TIMEOUT_MS, "idle_timeout", &t->idle_timeout_ms, err))
-        return -ERR_INVALID;
+        return error_code(err);
     return decode_access_logs(d, m->access_log, m->n_access_log, false, &t->access_logs,
                               &t->access_logs_n, err);
 }

@@ -249,7 +249,7 @@ static int set_downstream(struct decode *d, const downstream_tls_msg *m, struct 
     p->require_sni = pb_bool(m->require_sni, false);
     p->no_session_ids = m->disable_stateful_session_resumption;
     if (decode_ms(m->session_timeout, SESSION_TIMEOUT_S * 1000, "session_timeout", &ms, err))
-        return -ERR_INVALID;
+        return error_code(err);
     p->session_timeout_s = ms / 1000;
     if (set_common(d, m->common_tls_context, tls, err))
         return error_prefix(err, "common_tls_context.");
@@ -258,7 +258,7 @@ static int set_downstream(struct decode *d, const downstream_tls_msg *m, struct 
                          "common_tls_context.tls_certificates: No TLS "
                          "certificates found for server context");
     if (set_staple_policy(m, tls, err))
-        return -ERR_INVALID;
+        return error_code(err);
     return set_tickets(d, m, tls, err);
 }
 
@@ -306,7 +306,7 @@ int decode_tls(struct decode *d, const Google__Protobuf__Any *any, bool is_serve
     ProtobufCMessage *msg;
     *tls_r = NULL;
     if (decode_any(d, any, &msg, err))
-        return -ERR_INVALID;
+        return error_code(err);
     tls = conf_tls_create(is_server);
     d->out = &tls->object.arena;
     int rc = is_server ? set_downstream(d, (const downstream_tls_msg *)msg, tls, err)

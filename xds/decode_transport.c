@@ -56,7 +56,7 @@ static int decode_wrapped(struct decode *d, const Google__Protobuf__Any *any,
 {
     ProtobufCMessage *msg;
     if (decode_any(d, any, &msg, err))
-        return -ERR_INVALID;
+        return error_code(err);
     const proxy_out_msg *m = (const proxy_out_msg *)msg;
     if (!m->transport_socket)
         return error_set(err, ERR_INVALID, "typed_config.transport_socket: required");
@@ -177,7 +177,7 @@ int decode_transports(struct decode *d, const Envoy__Config__Cluster__V3__Cluste
 {
     c->transport.name = "";
     if (decode_socket(d, m->transport_socket, false, &c->transport.tls, err))
-        return -ERR_INVALID;
+        return error_code(err);
     c->transport_matches = DECODE_ARRAY(d, struct conf_transport, m->n_transport_socket_matches);
     for (size_t i = 0; i < m->n_transport_socket_matches; i++)
         if (decode_match(d, m->transport_socket_matches[i],

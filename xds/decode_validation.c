@@ -67,7 +67,7 @@ static int add_untyped(struct conf_secret *s, const Envoy__Type__Matcher__V3__St
     struct tls_validation *v = &s->validation;
     struct tls_san_match first = {0};
     if (add_matcher(s, m, &first, err))
-        return -ERR_INVALID;
+        return error_code(err);
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
         v->sans[v->sans_n] = first;
         v->sans[v->sans_n++].type = types[i];
@@ -159,7 +159,7 @@ static int set_trust(struct conf_secret *s, const validation_msg *m, struct erro
     v->path = "<inline>";
     if (decode_secret_bytes(s, m->trusted_ca, "trusted_ca", &v->trusted_ca, err) ||
         decode_secret_bytes(s, m->crl, "crl", &v->crl, err))
-        return -ERR_INVALID;
+        return error_code(err);
     if (m->trusted_ca && s->files_n &&
         m->trusted_ca->specifier_case == ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_FILENAME)
         v->path = s->files[0];

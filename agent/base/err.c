@@ -74,6 +74,11 @@ int error_prefix(struct error *err, const char *fmt, ...)
     return -(int)err->code;
 }
 
+int error_code(const struct error *err)
+{
+    return err ? -(int)err->code : -ERR_INTERNAL;
+}
+
 const char *err_text(int code)
 {
     static const char *const texts[] = {

@@ -40,6 +40,8 @@ int error_set_errno(struct error *err, int errno_value, const char *fmt, ...)
 /* Puts a prefix before the text, on the way up: error_prefix(err, "clusters[%zu]: ", i).
  * Returns -err->code. err may be NULL (returns -ERR_INTERNAL). */
 int error_prefix(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* -err->code, of a callee's failure that goes on as it is. err may be NULL (-ERR_INTERNAL). */
+int error_code(const struct error *err);
 /* Text of a code, positive or negative. */
 const char *err_text(int code);
 

@@ -108,11 +108,19 @@ static enum client_hello_result read_hello(struct reader body, struct client_hel
     if (!body.n)
         return CLIENT_HELLO_FOUND;
     struct reader extensions = vector(&body, 2);
+    bool has_names = false, has_protocols = false;
     while (extensions.n && !extensions.is_bad) {
         size_t type = number(&extensions, 2);
         struct reader ext = vector(&extensions, 2);
         if (extensions.is_bad)
             break;
+        bool *seen = type == EXTENSION_SERVER_NAME ? &has_names
+                     : type == EXTENSION_ALPN      ? &has_protocols
+                                                   : NULL;
+        if (seen && *seen) /* RFC 8446 4.2: not twice */
+            return CLIENT_HELLO_NONE;
+        if (seen)
+            *seen = true;
         if (type == EXTENSION_SERVER_NAME)
             read_server_name(ext, out);
         else if (type == EXTENSION_ALPN)
