@@ -52,7 +52,7 @@ def grpc(m):
 
 def authentication(m):
     """PeerAuthentication: what comes plainly, what the client's Remora speaks."""
-    equal(m.ask_plainly().status, 200)
+    equal(wait_for("plaintext", m.ask_plainly, 15).status, 200)
     equal(m.identity(), None)
     m.set(peer_authentication("STRICT"))
     wait_for("a refusal of plaintext", lambda: m.ask_plainly() is None, 15)
