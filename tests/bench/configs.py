@@ -42,6 +42,7 @@ NGINX_ORIGIN = """server { listen 127.0.0.1:%d backlog=1024; location / { return
 NGINX_PROXY = """upstream o { server 127.0.0.1:%(origin)d; keepalive 256;
     keepalive_requests 1000000000; keepalive_timeout 1d; }
   ssl_certificate %(pem)s; ssl_certificate_key %(key)s;
+  ssl_protocols TLSv1.2 TLSv1.3;
   server { listen 127.0.0.1:%(http)d backlog=1024; listen 127.0.0.1:%(h2)d backlog=1024 http2;
     listen 127.0.0.1:%(tls)d backlog=1024 ssl; location / { proxy_pass http://o;
     proxy_http_version 1.1; proxy_set_header Connection ""; } }"""
