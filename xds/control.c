@@ -122,6 +122,7 @@ static void run_check(struct loop_task *t)
     each(c, XDS_RDS, rds_check);
     each(c, XDS_SRDS, srds_check);
     each(c, XDS_LDS, lds_check);
+    lds_count(c);
     if (c->is_edited) {
         c->is_edited = false;
         c->o.ops.commit(c->o.ops.arg, NULL, NULL);

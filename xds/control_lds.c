@@ -125,7 +125,7 @@ static void push_default(const struct conf_slot_use *use, void *arg)
         rollout_push(ref->control->o.rollout, use->default_plugin, NULL, NULL);
 }
 
-static void count(struct control *c)
+void lds_count(struct control *c)
 {
     size_t active = 0, warming = 0, it = 0;
     struct hash_entry *h;
@@ -163,7 +163,7 @@ void lds_check(struct control *c, struct entry *e)
     store_activate(e);
     unrefer(c, old);
     conf_object_unref(old);
-    count(c);
+    control_check_later(c); /* counts, too */
 }
 
 static uint32_t fetch_timeout_of(const struct conf_filter_chain *chain)
@@ -291,7 +291,7 @@ void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r,
         start_timer(e, l);
         lds_check(c, e);
     }
-    count(c);
+    control_check_later(c); /* counts, too */
 }
 
 void lds_remove(struct control *c, struct entry *e)
@@ -305,5 +305,5 @@ void lds_remove(struct control *c, struct entry *e)
     unrefer(c, e->active);
     give_up(c, e->warming);
     store_remove(c, e);
-    count(c);
+    control_check_later(c); /* counts, too */
 }

@@ -161,6 +161,8 @@ void cds_set_endpoints(struct control *c, struct entry *e, const char *eds_name,
 void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static);
 void lds_remove(struct control *c, struct entry *e);
 void lds_check(struct control *c, struct entry *e);
+/* Brings listener_manager's gauges up to date: once per turn. */
+void lds_count(struct control *c);
 void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void ecds_remove(struct control *c, struct entry *e);
 

@@ -19,6 +19,7 @@ static void fini_snapshot(struct conf_object *o)
     for (size_t i = 0; i < s->listeners_n; i++)
         conf_object_unref(s->listeners[i]);
     mem_free(s->listeners);
+    hash_fini(&s->listener_places);
     conf_object_unref(s->runtime);
     unref_values(&s->clusters);
     unref_values(&s->routes);
@@ -34,6 +35,11 @@ static void copy_values(struct hash *dst, const struct hash *src)
         hash_set(dst, (struct str){e->key, e->key_len}, conf_object_ref(e->value));
 }
 
+static void set_place(struct snapshot *s, size_t i)
+{
+    hash_set(&s->listener_places, str_of(s->listeners[i]->object.name), (void *)(uintptr_t)(i + 1));
+}
+
 struct snapshot *snapshot_copy(const struct snapshot *base)
 {
     struct snapshot *s = conf_object_create(sizeof(*s), "");
@@ -42,8 +48,10 @@ struct snapshot *snapshot_copy(const struct snapshot *base)
     if (!base)
         return s;
     mem_grow((void **)&s->listeners, &s->listeners_cap, base->listeners_n, sizeof(*s->listeners));
-    for (size_t i = 0; i < base->listeners_n; i++)
+    for (size_t i = 0; i < base->listeners_n; i++) {
         s->listeners[i] = conf_object_ref(base->listeners[i]);
+        set_place(s, i);
+    }
     s->listeners_n = base->listeners_n;
     s->runtime = conf_object_ref(base->runtime);
     copy_values(&s->clusters, &base->clusters);
@@ -90,12 +98,11 @@ void snapshot_set_runtime(struct snapshot *s, struct runtime *r)
     conf_object_unref(old);
 }
 
+/* listeners_n: there is none. */
 static size_t find_listener(const struct snapshot *s, const char *name)
 {
-    size_t i = 0;
-    while (i < s->listeners_n && strcmp(s->listeners[i]->object.name, name) != 0)
-        i++;
-    return i;
+    uintptr_t place = (uintptr_t)hash_find(&s->listener_places, str_of(name));
+    return place ? place - 1 : s->listeners_n;
 }
 
 void snapshot_set_listener(struct snapshot *s, const char *name, struct conf_listener *l)
@@ -107,10 +114,15 @@ void snapshot_set_listener(struct snapshot *s, const char *name, struct conf_lis
                  sizeof(*s->listeners));
         s->listeners_n++;
     }
-    if (l)
+    if (l) {
         s->listeners[i] = conf_object_ref(l);
-    else if (old)
+        set_place(s, i);
+    } else if (old) {
+        hash_remove(&s->listener_places, str_of(name));
         s->listeners[i] = s->listeners[--s->listeners_n];
+        if (i < s->listeners_n)
+            set_place(s, i);
+    }
     conf_object_unref(old);
 }
 

@@ -17,11 +17,12 @@ struct snapshot {
     uint64_t generation;
     struct conf_listener **listeners; /* owned references */
     size_t listeners_n, listeners_cap;
-    struct hash clusters;    /* name -> struct conf_cluster_entry *, owned references */
-    struct hash routes;      /* name -> struct conf_route_config *, owned references */
-    struct runtime *runtime; /* owned reference; NULL: no layers */
-    struct hash scopes;      /* key -> struct conf_scope *, owned references */
-    struct hash secrets;     /* key of conf_secret_ref -> struct conf_secret *, owned references */
+    struct hash listener_places; /* name -> place in listeners, counted from 1 */
+    struct hash clusters;        /* name -> struct conf_cluster_entry *, owned references */
+    struct hash routes;          /* name -> struct conf_route_config *, owned references */
+    struct runtime *runtime;     /* owned reference; NULL: no layers */
+    struct hash scopes;          /* key -> struct conf_scope *, owned references */
+    struct hash secrets; /* key of conf_secret_ref -> struct conf_secret *, owned references */
 };
 
 /* A new snapshot with the parts of `base` (NULL: empty) and the next generation. [main] */

@@ -95,6 +95,21 @@ class Chains(Clusters):
         return ("connection: close",)
 
 
+class Listeners(Chains):
+    """As a sidecar has them: one for each service's address, without a socket of its own. The last
+    has one, and a connection for each request."""
+    name = "listeners"
+
+    def entries(self, n):
+        def one(i, at, **more):
+            return dict({"name": "l%d" % i, "address": at, "filter_chains": [
+                {"filters": [tcp_proxy("o", idle_timeout=NEVER)]}]}, **more)
+        rows = [one(i, address(80, "10.2.%d.%d" % divmod(i, 256)), bind_to_port=False)
+                for i in range(n - 1)]
+        return resources(str(n), "listener.v3.Listener",
+                         rows + [one(n, address(self.ports["http"]))])
+
+
 def is_served(port, headers):
     try:
         with Client(port) as c:
@@ -140,7 +155,7 @@ def run_scale(options):
     origin_port = free_port()
     origin = start_origin(origin_port)
     try:
-        for work in Clusters, Hosts, Chains:
+        for work in Clusters, Hosts, Chains, Listeners:
             for n in SIZES:
                 for name, start in (("remora", start_remora), ("envoy", start_envoy)):
                     ports = {"origin": origin_port, "http": free_port(), "admin": free_port()}
