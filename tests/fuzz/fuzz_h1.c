@@ -131,6 +131,7 @@ static void check_round_trip(const struct result *r)
     check(h1_write_request(&out, &h));
     h1_parse_init(&again.p, H1_REQUEST);
     again.p.rules = r->p.rules;
+    again.p.headers_count_max++; /* Host, which CONNECT may have come without */
     check(h1_parse_head(&again.p, buf_str(&out), &again.head) == out.len);
     check(same_map(&h, &again.head));
     check(again.p.body == r->p.body && again.p.content_length == r->p.content_length);
