@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 
 import sdk
@@ -85,6 +86,7 @@ class Istiod:
         threading.Thread(target=self.read, daemon=True).start()
         first = self.answers.get(timeout=60)
         self.port, self.debug_port = first["port"], first["debug_port"]
+        time.sleep(1)  # what it read is pushed when it settles; a real one is ready then
 
     def read(self):
         """Its log, and between the lines its answers to us, which are JSON."""

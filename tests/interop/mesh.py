@@ -137,9 +137,15 @@ class Mesh:
 
     def session(self, plainly=False, app="tcp"):
         """By TCP, through the client's Remora or past what it knows."""
+        port, ip = (self.inbound[app], self.server_ip) if plainly else (self.port[app], self.vip)
+
+        def opened():
+            try:
+                return Session(port, ip)
+            except ConnectionRefusedError:  # its listener has not come yet
+                return None
         with self.client.inside():
-            return Session(self.inbound[app], self.server_ip) if plainly \
-                else Session(self.port[app], self.vip)
+            return wait_for("a listener", opened, 15)
 
     def call_grpc(self, *texts):
         """Lines of grpc_call.py, by the client's Remora."""
