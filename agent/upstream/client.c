@@ -157,7 +157,7 @@ static void on_timer(struct loop_timer *t)
     struct client *c = container_of(t, struct client, timer);
     if (c->state == CLIENT_CONNECTING)
         c->has_timed_out = true;
-    else
+    else if (!c->must_close) /* else it lingered for its output: client_end */
         stat_inc(c->host->cluster->stats.upstream_cx_idle_timeout);
     client_close(c);
 }
