@@ -70,7 +70,7 @@ static bool find_endpoints(struct control *c, struct entry *e, const struct conf
     if (cluster->type == CONF_CLUSTER_EDS) {
         struct entry *cla = store_find(c, XDS_EDS, cluster->eds_name);
         *endpoints_r = cla ? (struct conf_endpoints *)cla->active : NULL;
-        return *endpoints_r || e->is_timed_out;
+        return *endpoints_r || e->is_timed_out || e->has_no_endpoints;
     }
     return !is_dns(cluster) || e->is_timed_out;
 }

@@ -1,5 +1,8 @@
 /* Endpoints by EDS. Which clusters take theirs from an assignment is kept by its name: one push
  * may bring ten thousand assignments, and none may look at every cluster. */
+#include <string.h>
+
+#include "base/log.h"
 #include "base/mem.h"
 #include "xds/control_private.h"
 
@@ -85,10 +88,19 @@ void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r)
     spread(c, e->name, endpoints);
 }
 
-void eds_remove(struct control *c, struct entry *e)
+void eds_note_missing(struct control *c, const char *name)
 {
-    /* Gone by name (delta): the clusters keep running, without endpoints. */
-    if (e->active)
-        spread(c, e->name, NULL);
-    store_remove(c, e);
+    struct users *u = hash_find(&c->eds_users, str_of(name));
+    size_t n = u ? u->n : 0;
+    struct entry **clusters = mem_dup(u ? u->v : NULL, n * sizeof(struct entry *));
+    for (size_t i = 0; i < n; i++) {
+        const struct conf_cluster *next = (const struct conf_cluster *)clusters[i]->warming;
+        if (!next || next->type != CONF_CLUSTER_EDS || strcmp(next->eds_name, name))
+            continue;
+        log_debug(LOG_CONFIG, "cds: '%s': its server has no endpoints '%s'", clusters[i]->name,
+                  name);
+        clusters[i]->has_no_endpoints = true;
+        cds_check(c, clusters[i]);
+    }
+    mem_free(clusters);
 }

@@ -23,6 +23,7 @@ struct entry {
     uint64_t updated_ns, warming_ns, failed_ns; /* when they were received */
     bool is_listed;                             /* mark while a complete update is worked off */
     bool is_timed_out;           /* warming: waited long enough for what is missing */
+    bool has_no_endpoints;       /* warming cluster: its server has no endpoints for it */
     bool has_predecessor;        /* warming listener: another version serves */
     bool has_vhds_answer;        /* warming routes: their virtual hosts are known, or need not be */
     bool has_changed_hosts;      /* routes, while an update of virtual hosts is worked off */
@@ -172,7 +173,9 @@ void eds_want(struct control *c, struct entry *cluster, const char *name);
 void eds_unwant(struct control *c, struct entry *cluster, const char *name);
 bool eds_is_wanted(const struct control *c, const char *name);
 void eds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
-void eds_remove(struct control *c, struct entry *e);
+/* The server does not have it, or not any more: clusters that run keep their endpoints, those that
+ * wait serve without, as in Envoy (EdsClusterImpl::onConfigUpdate). */
+void eds_note_missing(struct control *c, const char *name);
 void eds_fini(struct control *c);
 
 /* ---- control_ttl.c ---- */
@@ -277,7 +280,9 @@ void control_refuse(struct control *c, struct batch *b, struct entry *e,
 const char *control_stat_prefix(enum xds_type t);
 /* ads_ops.on_update; arg: struct control */
 void control_on_update(void *arg, const struct xds_update *u);
-/* As if its server had removed it. */
+/* Its server, or its time to live, has ended it: endpoints and routes stay in use, as in Envoy. */
+void control_end(struct control *c, struct entry *e);
+/* Nothing of it stays. */
 void control_remove(struct control *c, struct entry *e);
 /* Starts the rollout of a plugin; its outcome goes into the batch. */
 void control_push_plugin(struct control *c, struct batch *b, const char *resource,

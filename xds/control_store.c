@@ -92,7 +92,7 @@ void store_set_warming(struct entry *e, const struct batch *b, void *object, str
     e->warming_bytes = copy_bytes(bytes);
     set_text(&e->version, version);
     e->warming_ns = clock_wall_ns();
-    e->is_timed_out = false;
+    e->is_timed_out = e->has_no_endpoints = false;
     e->has_predecessor = e->active != NULL;
     loop_timer_stop(&e->timer);
     store_clear_error(e);

@@ -1,4 +1,4 @@
-/* How resources end without a word of their server. Those with a time to live are removed when it
+/* How resources end without a word of their server. Those with a time to live end when it
  * is over, unless the server sends them again, or a heartbeat: their name and version without them.
  * Routes and endpoints that nothing refers to any more are forgotten a while later. */
 #include <string.h>
@@ -13,9 +13,9 @@ static void on_expired(struct loop_timer *t)
     enum xds_type type = e->type;
     if (c->is_closing)
         return;
-    log_warn(LOG_CONFIG, "%s: '%s' is removed: its time to live is over", xds_type_url(type),
+    log_warn(LOG_CONFIG, "%s: the time to live of '%s' is over", xds_type_url(type),
              e->wire_name ? e->wire_name : e->name);
-    control_remove(c, e);
+    control_end(c, e);
     if (type == XDS_VHDS)
         vhds_finish(c, NULL);
     control_check_later(c); /* publishes */

@@ -2,6 +2,7 @@
  * away, and the answer. */
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "xds/control_private.h"
 
@@ -21,7 +22,7 @@ static const struct {
     void (*remove)(struct control *c, struct entry *e);
 } types[XDS_TYPE_COUNT] = {
     [XDS_CDS] = {"cluster_manager.cds", apply_cluster, cds_remove},
-    [XDS_EDS] = {"cluster_manager.eds", eds_apply, eds_remove},
+    [XDS_EDS] = {"cluster_manager.eds", eds_apply, store_remove},
     [XDS_LDS] = {"listener_manager.lds", apply_listener, lds_remove},
     [XDS_RDS] = {"http.rds", rds_apply, rds_remove},
     [XDS_ECDS] = {"extension_config_discovery", ecds_apply, ecds_remove},
@@ -39,6 +40,17 @@ const char *control_stat_prefix(enum xds_type t)
 void control_remove(struct control *c, struct entry *e)
 {
     types[e->type].remove(c, e);
+}
+
+void control_end(struct control *c, struct entry *e)
+{
+    if (e->type != XDS_EDS && e->type != XDS_RDS) {
+        control_remove(c, e);
+        return;
+    }
+    log_info(LOG_CONFIG, "%s: '%s' is gone at its server; it stays in use", xds_type_url(e->type),
+             e->name);
+    sources_drop_held(c->sources, e->source, e->type, e->name);
 }
 
 static void unlist_all(struct control *c, enum xds_type t)
@@ -66,9 +78,11 @@ static void remove_named(struct control *c, const struct xds_update *u, const ch
         sds_remove_named(c, u->source, name);
     if (u->type == XDS_RTDS)
         rtds_note_answer(c, name);
+    if (u->type == XDS_EDS)
+        eds_note_missing(c, name);
     struct entry *e = store_find(c, u->type, name);
     if (e && !e->is_static)
-        control_remove(c, e);
+        control_end(c, e);
 }
 
 static void note_version(struct control *c, const struct xds_update *u)
