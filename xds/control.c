@@ -78,6 +78,7 @@ static void want_listeners(struct control *c)
         c->has_lds = true;
         return;
     }
+    stat_inc(c->stats[XDS_LDS].attempt);
     sources_want(c->sources, &lds->conf, XDS_LDS, NULL);
     if (lds->conf.initial_fetch_timeout_ms)
         loop_timer_start(&c->lds_timer, lds->conf.initial_fetch_timeout_ms);
@@ -92,6 +93,7 @@ static void want_clusters(struct control *c)
         c->has_cds = true;
         return;
     }
+    stat_inc(c->stats[XDS_CDS].attempt);
     sources_want(c->sources, &cds->conf, XDS_CDS, NULL);
     if (cds->conf.initial_fetch_timeout_ms)
         loop_timer_start(&c->cds_timer, cds->conf.initial_fetch_timeout_ms);
@@ -168,12 +170,18 @@ static void on_connected(void *arg, unsigned source, bool is_connected, const ch
     log_warn(LOG_CONFIG, "gRPC config stream closed: %s", text);
     stat_inc(c->stats[XDS_CDS].failure);
     stat_inc(c->stats[XDS_LDS].failure);
+    rds_note_failure(c);
+    slots_note_failure(c);
 }
 
 static void on_failure(void *arg, enum xds_type t, const char *text)
 {
     struct control *c = arg;
     (void)text; /* was logged */
+    if (t == XDS_RDS)
+        rds_note_failure(c);
+    else if (t == XDS_ECDS)
+        slots_note_failure(c);
     stat_inc(c->stats[t].attempt);
     stat_inc(c->stats[t].failure);
 }
@@ -205,12 +213,9 @@ const struct pb_unknown *control_unknown(const struct control *c, bool is_static
 
 static void define_stats(struct control *c)
 {
-    for (int t = 0; t < XDS_TYPE_COUNT; t++) {
-#define X(kind, field, name) \
-    c->stats[t].field = stat_define(STAT_##kind, "%s." name, control_stat_prefix((enum xds_type)t));
-        CONTROL_STAT_MAP(X)
-#undef X
-    }
+    for (int t = 0; t < XDS_TYPE_COUNT; t++)
+        if (t != XDS_RDS && t != XDS_ECDS) /* those have some of each name */
+            counts_define(&c->stats[t], "%s", control_stat_prefix((enum xds_type)t));
     const struct {
         stat_id *id;
         enum stat_kind kind;
@@ -294,11 +299,8 @@ static void free_slots(struct control *c)
 {
     size_t it = 0;
     struct hash_entry *h;
-    while ((h = hash_next(&c->slots, &it))) {
-        struct slot *s = h->value;
-        mem_free(s->name);
-        mem_free(s);
-    }
+    while ((h = hash_next(&c->slots, &it)))
+        slot_destroy(h->value);
     hash_fini(&c->slots);
 }
 
@@ -322,8 +324,9 @@ void control_destroy(struct control **control)
     sds_fini(c);
     runtime_fini(c);
     eds_fini(c);
-    hash_fini(&c->rds_users);
+    rds_fini(c);
     mem_free((char *)c->scope_routes.bytes.p);
+    mem_free(c->scope_prefix);
     for (int t = 0; t < XDS_TYPE_COUNT; t++)
         mem_free(c->versions[t]);
     mem_free(c);

@@ -10,6 +10,7 @@ static void free_batch(struct batch *b)
     loop_timer_stop(&b->timer);
     list_del(&b->node);
     sbuf_fini(&b->errors);
+    mem_free(b->version);
     mem_free(b);
 }
 
@@ -34,8 +35,7 @@ static void answer(struct batch *b)
     loop_timer_stop(&b->timer);
     const char *detail = b->errors.n ? b->errors.p : NULL;
     if (b->source) {
-        stat_inc(detail ? c->stats[b->type].rejected : c->stats[b->type].success);
-        stat_inc(c->stats[b->type].attempt);
+        counts_note(&c->stats[b->type], b, !detail);
         if (detail)
             log_warn(LOG_CONFIG, "gRPC config for %s rejected: %s", xds_type_url(b->type), detail);
     }

@@ -3,6 +3,57 @@
 #include "base/mem.h"
 #include "xds/control_private.h"
 
+/* ---- statistics ---- */
+
+void slot_define_stats(struct slot *s)
+{
+    const char *kind = s->is_network ? "network_filter" : "http_filter";
+    counts_define(&s->stats, "extension_config_discovery.%s.%s", kind, s->name);
+    s->reload =
+        stat_define(STAT_COUNTER, "extension_config_discovery.%s.%s.config_reload", kind, s->name);
+    s->fail =
+        stat_define(STAT_COUNTER, "extension_config_discovery.%s.%s.config_fail", kind, s->name);
+}
+
+void slot_destroy(struct slot *s)
+{
+    if (s->is_discovered) {
+        counts_release(&s->stats);
+        stat_release(s->reload);
+        stat_release(s->fail);
+    }
+    mem_free(s->name);
+    mem_free(s);
+}
+
+/* An update was taken and its plugin serves, or it was refused; also long after it was taken. */
+static void count_outcome(struct control *c, const struct batch *b, const char *name, bool is_good)
+{
+    struct slot *s = hash_find(&c->slots, str_of(name));
+    if (!s || !s->is_discovered)
+        return;
+    counts_note(&s->stats, b, is_good);
+    stat_inc(is_good ? s->reload : s->fail);
+}
+
+void slot_note_timeout(struct control *c, const char *name)
+{
+    struct slot *s = hash_find(&c->slots, str_of(name));
+    if (s && s->is_discovered)
+        stat_inc(s->stats.timeout);
+}
+
+void slots_note_failure(struct control *c)
+{
+    size_t it = 0;
+    struct hash_entry *h;
+    while ((h = hash_next(&c->slots, &it)))
+        if (((struct slot *)h->value)->is_discovered)
+            stat_inc(((struct slot *)h->value)->stats.failure);
+}
+
+/* ---- the way into the rollout ---- */
+
 struct push {
     struct batch *batch;
     char *resource; /* xDS resource that brought it: listener or ECDS name */
@@ -12,8 +63,10 @@ static void on_rolled_out(void *arg, const char *slot, const struct error *err)
 {
     struct push *p = arg;
     struct batch *b = p->batch;
+    struct entry *e = store_find(b->control, b->type, p->resource);
+    if (b->type == XDS_ECDS && !(err && err->code == ERR_CLOSED))
+        count_outcome(b->control, b, slot, !err);
     if (err && err->code != ERR_CLOSED) {
-        struct entry *e = store_find(b->control, b->type, p->resource);
         if (e)
             store_set_error(e, STR_NULL, e->version, err->text);
         if (p->resource && strcmp(p->resource, slot)) {
@@ -53,9 +106,12 @@ void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r
         return;
     }
     /* Bytes that come again are pushed again: the rollout knows the outcome, and a NACK repeats. */
-    if (!e->error[0] && control_is_unchanged(c, b, e, r))
+    if (!e->error[0] && control_is_unchanged(c, b, e, r)) {
+        counts_note(&s->stats, b, true);
         return;
+    }
     if (decode_extension(r->value, control_unknown(c, false), &plugin, &err)) {
+        count_outcome(c, b, r->name, false);
         control_refuse(c, b, e, r, &err);
         return;
     }
@@ -63,6 +119,7 @@ void ecds_apply(struct control *c, struct batch *b, const struct xds_resource *r
         conf_object_unref(plugin);
         error_set(&err, ERR_INVALID, "typed_config: the filter that asks for it is %s filter",
                   s->is_network ? "a network" : "an HTTP");
+        count_outcome(c, b, r->name, false);
         control_refuse(c, b, e, r, &err);
         return;
     }
@@ -91,7 +148,10 @@ void control_plugin_failed(struct control *c, const char *name, const struct err
     sbuf_printf(&detail, "%s: %s", name, err->text);
     if (e)
         store_set_error(e, STR_NULL, e->version, err->text);
-    stat_inc(c->stats[t].rejected);
+    if (s->is_discovered)
+        count_outcome(c, NULL, name, false);
+    else
+        stat_inc(c->stats[t].rejected);
     sources_nack_late(c->sources, e ? e->source : SOURCES_ADS, t, detail.p);
     sbuf_fini(&detail);
 }

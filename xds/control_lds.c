@@ -16,14 +16,17 @@ struct reference {
     bool is_ready, is_timed_out, has_predecessor;
 };
 
-static void want_rds(const char *name, const struct conf_source *source, void *arg)
+static void want_rds(const struct conf_hcm *hcm, const char *name, const struct conf_source *source,
+                     void *arg)
 {
     struct reference *ref = arg;
-    rds_want(ref->control, name, source);
+    rds_want(ref->control, hcm->stat_prefix, name, source);
 }
 
-static void unwant_rds(const char *name, const struct conf_source *source, void *arg)
+static void unwant_rds(const struct conf_hcm *hcm, const char *name,
+                       const struct conf_source *source, void *arg)
 {
+    (void)hcm;
     struct reference *ref = arg;
     rds_unwant(ref->control, name, source);
 }
@@ -38,6 +41,10 @@ static void want_slot(const struct conf_slot_use *use, void *arg)
         s->name = mem_strdup(use->slot);
         s->is_discovered = use->is_discovered;
         s->is_network = use->is_network;
+        if (s->is_discovered) {
+            slot_define_stats(s);
+            stat_inc(s->stats.attempt);
+        }
         hash_set(&c->slots, str_of(use->slot), s);
     }
     s->users++;
@@ -61,8 +68,7 @@ static void unwant_slot(const struct conf_slot_use *use, void *arg)
         store_remove(c, e);
     rollout_remove(c->o.rollout, use->slot);
     hash_remove(&c->slots, str_of(use->slot));
-    mem_free(s->name);
-    mem_free(s);
+    slot_destroy(s);
 }
 
 static void refer(struct control *c, struct batch *b, struct conf_listener *l)
@@ -95,13 +101,42 @@ static void give_up(struct control *c, struct conf_object *l)
 
 /* ---- warming ---- */
 
-static void check_rds(const char *name, const struct conf_source *source, void *arg)
+static void check_rds(const struct conf_hcm *hcm, const char *name,
+                      const struct conf_source *source, void *arg)
 {
+    (void)hcm;
     (void)source;
     struct reference *ref = arg;
     struct entry *e = store_find(ref->control, XDS_RDS, name);
     if ((!e || !e->active) && !ref->is_timed_out)
         ref->is_ready = false;
+}
+
+static void note_rds_timeout(const struct conf_hcm *hcm, const char *name,
+                             const struct conf_source *source, void *arg)
+{
+    (void)hcm;
+    (void)source;
+    struct control *c = arg;
+    struct entry *e = store_find(c, XDS_RDS, name);
+    if (!e || !e->active)
+        rds_note_timeout(c, name);
+}
+
+static void note_slot_timeout(const struct conf_slot_use *use, void *arg)
+{
+    struct control *c = arg;
+    if (use->is_discovered && !store_find(c, XDS_ECDS, use->slot))
+        slot_note_timeout(c, use->slot);
+}
+
+void lds_note_timeout(struct control *c, struct entry *e)
+{
+    const struct conf_listener *l = (const struct conf_listener *)e->warming;
+    if (!l)
+        return;
+    conf_listener_each_rds(l, note_rds_timeout, c);
+    conf_listener_each_slot(l, note_slot_timeout, c);
 }
 
 static void check_slot(const struct conf_slot_use *use, void *arg)
@@ -215,8 +250,10 @@ struct source_check {
     struct error *err;
 };
 
-static void check_rds_source(const char *name, const struct conf_source *source, void *arg)
+static void check_rds_source(const struct conf_hcm *hcm, const char *name,
+                             const struct conf_source *source, void *arg)
 {
+    (void)hcm;
     struct source_check *k = arg;
     if (k->rc)
         return;

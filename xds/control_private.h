@@ -42,17 +42,11 @@ struct batch {
     enum xds_type type;
     uint64_t ticket; /* 0: static configuration, nobody to answer */
     unsigned source;
+    char *version; /* of the response */
     struct sbuf errors;
     unsigned pending, refs;
     bool is_answered;
     struct loop_timer timer;
-};
-
-/* A plugin slot: wanted by listeners (warming ones too). */
-struct slot {
-    char *name;
-    unsigned users;
-    bool is_discovered, is_network;
 };
 
 #define CONTROL_STAT_MAP(X)                   \
@@ -62,12 +56,22 @@ struct slot {
     X(COUNTER, failure, "update_failure")     \
     X(COUNTER, timeout, "init_fetch_timeout") \
     X(GAUGE, version, "version")              \
+    X(GAUGE, time, "update_time")             \
     X(TEXT, version_text, "version_text")
 
 struct control_stats {
 #define X(kind, field, name) stat_id field;
     CONTROL_STAT_MAP(X)
 #undef X
+};
+
+/* A plugin slot: wanted by listeners (warming ones too). */
+struct slot {
+    char *name;
+    unsigned users;
+    bool is_discovered, is_network;
+    struct control_stats stats; /* discovered */
+    stat_id reload, fail;
 };
 
 /* A layer of the runtime. */
@@ -102,7 +106,7 @@ struct control {
     struct hash store[XDS_TYPE_COUNT]; /* name -> struct entry */
     struct list batches;
     struct hash eds_users;          /* name -> the clusters that ask for it (control_eds.c) */
-    struct hash rds_users;          /* name -> number of listeners and scopes */
+    struct hash rds_users;          /* name -> the listeners and scopes (control_rds.c) */
     struct hash slots;              /* name -> struct slot */
     struct hash secrets;            /* key -> struct secret_use */
     char *versions[XDS_TYPE_COUNT]; /* of the last response; NULL before the first */
@@ -117,6 +121,7 @@ struct control {
     struct runtime_stats runtime_stats;
     unsigned scopes_wanted;          /* by listeners */
     struct conf_source scope_routes; /* of the routes of scopes; own copy */
+    char *scope_prefix;              /* stat_prefix of the connection manager they came with */
     bool has_srds;
     bool is_cds_wanted, is_lds_wanted, is_initialized, has_cds, has_lds, is_closing;
     struct loop_timer cds_timer, lds_timer;
@@ -161,6 +166,8 @@ void cds_set_endpoints(struct control *c, struct entry *e, const char *eds_name,
                        struct conf_endpoints *endpoints);
 void lds_apply(struct control *c, struct batch *b, const struct xds_resource *r, bool is_static);
 void lds_remove(struct control *c, struct entry *e);
+/* What its warming version still misses was waited for long enough. */
+void lds_note_timeout(struct control *c, struct entry *e);
 void lds_check(struct control *c, struct entry *e);
 /* Brings listener_manager's gauges up to date: once per turn. */
 void lds_count(struct control *c);
@@ -186,16 +193,35 @@ void ttl_note(struct control *c, const struct xds_update *u);
  * unless something does by then. */
 void forget_later(struct control *c, enum xds_type t, const char *name);
 
+/* ---- control_counts.c ---- */
+/* Statistics of what is asked for by one name, or of a type; the format makes the prefix. */
+void counts_define(struct control_stats *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void counts_release(struct control_stats *s);
+/* An update came and was taken or refused. */
+void counts_note(struct control_stats *s, const struct batch *b, bool is_good);
+
+/* ---- control_ecds.c: statistics of slots ---- */
+void slot_define_stats(struct slot *s); /* of a discovered one */
+void slot_destroy(struct slot *s);
+void slot_note_timeout(struct control *c, const char *name);
+void slots_note_failure(struct control *c); /* their server cannot be reached */
+
 /* ---- control_rds.c ---- */
 /* Asks for routes on behalf of a listener or a scope; counted. */
-void rds_want(struct control *c, const char *name, const struct conf_source *source);
+void rds_want(struct control *c, const char *stat_prefix, const char *name,
+              const struct conf_source *source);
 void rds_unwant(struct control *c, const char *name, const struct conf_source *source);
 bool rds_is_wanted(const struct control *c, const char *name);
+/* Someone's initial_fetch_timeout is over. */
+void rds_note_timeout(struct control *c, const char *name);
+void rds_note_failure(struct control *c); /* their server cannot be reached */
 void rds_apply(struct control *c, struct batch *b, const struct xds_resource *r);
 void rds_remove(struct control *c, struct entry *e);
 void rds_check(struct control *c, struct entry *e);
 /* `active` goes into the next snapshot. */
 void rds_publish(struct control *c, struct entry *e);
+void rds_fini(struct control *c);
 
 /* ---- control_vhds.c ---- */
 void vhds_apply(struct control *c, struct batch *b, const struct xds_resource *r);

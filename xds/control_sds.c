@@ -27,28 +27,14 @@ struct secret_use {
 
 static void define_stats(struct secret_use *u)
 {
-#define X(kind, field, text) u->stats.field = stat_define(STAT_##kind, "sds.%s." text, u->name);
-    CONTROL_STAT_MAP(X)
-#undef X
+    counts_define(&u->stats, "sds.%s", u->name);
     u->rotation_failed = stat_define(STAT_COUNTER, "sds.%s.key_rotation_failed", u->name);
 }
 
 static void release_stats(struct secret_use *u)
 {
-#define X(kind, field, text) stat_release(u->stats.field);
-    CONTROL_STAT_MAP(X)
-#undef X
+    counts_release(&u->stats);
     stat_release(u->rotation_failed);
-}
-
-static void count_update(struct secret_use *u, const struct xds_resource *r, bool is_good)
-{
-    stat_inc(u->stats.attempt);
-    stat_inc(is_good ? u->stats.success : u->stats.rejected);
-    if (!is_good)
-        return;
-    stat_set(u->stats.version, hash_xx64(r->version, strlen(r->version), 0));
-    stat_set_text(u->stats.version_text, str_of(r->version));
 }
 
 static void on_files_changed(void *arg);
@@ -89,6 +75,7 @@ static void want_secret(const struct conf_secret_ref *ref, void *arg)
     u->kind = ref->kind;
     u->users = 1;
     define_stats(u);
+    stat_inc(u->stats.attempt);
     u->since_ns = clock_wall_ns();
     hash_set(&c->secrets, str_of(u->key), u);
     sources_want(c->sources, &u->from, XDS_SDS, u->name);
@@ -292,11 +279,11 @@ static void apply_to(struct control *c, struct batch *b, struct secret_use *u,
         e->wire_name = mem_strdup(u->name);
     e->source = b->source;
     if (control_is_unchanged(c, b, e, r)) {
-        count_update(u, r, true);
+        counts_note(&u->stats, b, true);
         return;
     }
     int rc = read_secret(c, u, r->value, &secret, &err);
-    count_update(u, r, !rc);
+    counts_note(&u->stats, b, !rc);
     if (rc) {
         control_refuse(c, b, e, r, &err);
         return;

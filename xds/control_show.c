@@ -82,8 +82,10 @@ static bool is_there(struct control *c, enum xds_type t, const char *name)
     return e && e->active;
 }
 
-static void visit_rds(const char *name, const struct conf_source *source, void *arg)
+static void visit_rds(const struct conf_hcm *hcm, const char *name,
+                      const struct conf_source *source, void *arg)
 {
+    (void)hcm;
     (void)source;
     struct visit *v = arg;
     if (!is_there(v->control, XDS_RDS, name))
@@ -98,8 +100,9 @@ static void visit_slot(const struct conf_slot_use *use, void *arg)
         v->ops->on_target(XDS_ECDS, use->slot, v->ops->arg);
 }
 
-static void visit_scopes(const struct conf_scoped_routes *s, void *arg)
+static void visit_scopes(const struct conf_hcm *hcm, void *arg)
 {
+    const struct conf_scoped_routes *s = hcm->scoped;
     struct visit *v = arg;
     v->ops->on_target(XDS_SRDS, s->name, v->ops->arg);
 }

@@ -25,16 +25,21 @@ static void copy_source(struct conf_source *to, const struct conf_source *from)
     to->bytes.p = mem_dup(from->bytes.p, from->bytes.n);
 }
 
-static void want_scopes(const struct conf_scoped_routes *s, void *arg)
+static void want_scopes(const struct conf_hcm *hcm, void *arg)
 {
+    const struct conf_scoped_routes *s = hcm->scoped;
     struct control *c = arg;
-    if (!c->scopes_wanted++)
+    if (!c->scopes_wanted++) {
         copy_source(&c->scope_routes, &s->rds_source);
+        mem_free(c->scope_prefix);
+        c->scope_prefix = mem_strdup(hcm->stat_prefix);
+    }
     sources_want(c->sources, &s->source, XDS_SRDS, NULL);
 }
 
-static void unwant_scopes(const struct conf_scoped_routes *s, void *arg)
+static void unwant_scopes(const struct conf_hcm *hcm, void *arg)
 {
+    const struct conf_scoped_routes *s = hcm->scoped;
     struct control *c = arg;
     c->scopes_wanted--;
     sources_unwant(c->sources, &s->source, XDS_SRDS, NULL);
@@ -50,8 +55,9 @@ void srds_unwant_of_listener(struct control *c, const struct conf_listener *l)
     conf_listener_each_scopes(l, unwant_scopes, c);
 }
 
-static void visit_scopes(const struct conf_scoped_routes *s, void *arg)
+static void visit_scopes(const struct conf_hcm *hcm, void *arg)
 {
+    const struct conf_scoped_routes *s = hcm->scoped;
     struct visit *v = arg;
     struct control *c = v->control;
     size_t it = 0;
@@ -103,7 +109,7 @@ static void want_routes(struct control *c, const struct conf_object *scope)
 {
     const struct conf_scope *s = (const struct conf_scope *)scope;
     if (s && *s->route_name)
-        rds_want(c, s->route_name, &c->scope_routes);
+        rds_want(c, c->scope_prefix, s->route_name, &c->scope_routes);
 }
 
 static void unwant_routes(struct control *c, const struct conf_object *scope)

@@ -33,8 +33,12 @@ static void on_timer(struct loop_timer *t)
 {
     struct entry *e = container_of(t, struct entry, timer);
     e->is_timed_out = true;
-    enum xds_type missing = e->type == XDS_CDS ? XDS_EDS : e->type == XDS_RDS ? XDS_VHDS : XDS_RDS;
-    stat_inc(e->control->stats[missing].timeout);
+    if (e->type == XDS_LDS)
+        lds_note_timeout(e->control, e);
+    else if (e->type == XDS_SRDS)
+        rds_note_timeout(e->control, ((struct conf_scope *)e->warming)->route_name);
+    else
+        stat_inc(e->control->stats[e->type == XDS_CDS ? XDS_EDS : XDS_VHDS].timeout);
     control_check_later(e->control);
 }
 

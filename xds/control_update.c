@@ -87,8 +87,6 @@ static void remove_named(struct control *c, const struct xds_update *u, const ch
 
 static void note_version(struct control *c, const struct xds_update *u)
 {
-    stat_set(c->stats[u->type].version, hash_xx64(u->version, strlen(u->version), 0));
-    stat_set_text(c->stats[u->type].version_text, str_of(u->version));
     mem_free(c->versions[u->type]);
     c->versions[u->type] = mem_strdup(u->version);
 }
@@ -97,6 +95,7 @@ void control_on_update(void *arg, const struct xds_update *u)
 {
     struct control *c = arg;
     struct batch *b = batch_create(c, u->type, u->source, u->ticket);
+    b->version = mem_strdup(u->version);
     if (u->is_complete)
         unlist_all(c, u->type);
     for (size_t i = 0; i < u->resources_n; i++)

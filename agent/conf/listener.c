@@ -93,7 +93,7 @@ void conf_listener_each_slot(const struct conf_listener *l,
 }
 
 struct rds_visit {
-    void (*fn)(const char *name, const struct conf_source *source, void *arg);
+    conf_rds_fn *fn;
     void *arg;
 };
 
@@ -104,17 +104,14 @@ static void visit_rds(const struct conf_filter_chain *chain, void *arg)
         const struct conf_hcm *h = chain->filters[i].hcm;
         const struct conf_scoped_routes *s = h ? h->scoped : NULL;
         if (h && h->rds_name)
-            v->fn(h->rds_name, &h->rds_source, v->arg);
+            v->fn(h, h->rds_name, &h->rds_source, v->arg);
         for (size_t j = 0; s && j < s->scopes_n; j++)
             if (*s->scopes[j]->route_name)
-                v->fn(s->scopes[j]->route_name, &s->rds_source, v->arg);
+                v->fn(h, s->scopes[j]->route_name, &s->rds_source, v->arg);
     }
 }
 
-void conf_listener_each_rds(const struct conf_listener *l,
-                            void (*fn)(const char *name, const struct conf_source *source,
-                                       void *arg),
-                            void *arg)
+void conf_listener_each_rds(const struct conf_listener *l, conf_rds_fn *fn, void *arg)
 {
     struct rds_visit v = {fn, arg};
     each_chain(l, visit_rds, &v);
@@ -140,7 +137,7 @@ void conf_listener_each_tls(const struct conf_listener *l,
 }
 
 struct scopes_visit {
-    void (*fn)(const struct conf_scoped_routes *s, void *arg);
+    void (*fn)(const struct conf_hcm *hcm, void *arg);
     void *arg;
 };
 
@@ -150,12 +147,12 @@ static void visit_scopes(const struct conf_filter_chain *chain, void *arg)
     for (size_t i = 0; i < chain->filters_n; i++) {
         const struct conf_hcm *h = chain->filters[i].hcm;
         if (h && h->scoped && h->scoped->is_subscribed)
-            v->fn(h->scoped, v->arg);
+            v->fn(h, v->arg);
     }
 }
 
 void conf_listener_each_scopes(const struct conf_listener *l,
-                               void (*fn)(const struct conf_scoped_routes *s, void *arg), void *arg)
+                               void (*fn)(const struct conf_hcm *hcm, void *arg), void *arg)
 {
     struct scopes_visit v = {fn, arg};
     each_chain(l, visit_scopes, &v);

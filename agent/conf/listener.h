@@ -337,14 +337,12 @@ void conf_listener_each_slot(const struct conf_listener *l,
 /* Same for the TLS transport sockets of its chains. */
 void conf_listener_each_tls(const struct conf_listener *l,
                             void (*fn)(const struct conf_tls *tls, void *arg), void *arg);
-/* Same for the subscriptions to scoped routes. */
+/* Same for the connection managers whose scoped routes are subscribed to. */
 void conf_listener_each_scopes(const struct conf_listener *l,
-                               void (*fn)(const struct conf_scoped_routes *s, void *arg),
-                               void *arg);
-/* Same for the RDS names it refers to. */
-void conf_listener_each_rds(const struct conf_listener *l,
-                            void (*fn)(const char *name, const struct conf_source *source,
-                                       void *arg),
-                            void *arg);
+                               void (*fn)(const struct conf_hcm *hcm, void *arg), void *arg);
+/* Same for the RDS names it refers to; hcm: which one does. */
+typedef void conf_rds_fn(const struct conf_hcm *hcm, const char *name,
+                         const struct conf_source *source, void *arg);
+void conf_listener_each_rds(const struct conf_listener *l, conf_rds_fn *fn, void *arg);
 
 #endif

@@ -107,8 +107,10 @@ static void note_slot(const struct conf_slot_use *use, void *arg)
                 use->is_discovered ? " discovered" : "", use->plugin ? " inline" : "");
 }
 
-static void note_rds(const char *name, const struct conf_source *source, void *arg)
+static void note_rds(const struct conf_hcm *hcm, const char *name, const struct conf_source *source,
+                     void *arg)
 {
+    (void)hcm;
     (void)source;
     sbuf_printf(arg, "%s;", name);
 }
