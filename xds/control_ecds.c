@@ -63,10 +63,10 @@ static void on_rolled_out(void *arg, const char *slot, const struct error *err)
 {
     struct push *p = arg;
     struct batch *b = p->batch;
-    struct entry *e = store_find(b->control, b->type, p->resource);
     if (b->type == XDS_ECDS && !(err && err->code == ERR_CLOSED))
         count_outcome(b->control, b, slot, !err);
     if (err && err->code != ERR_CLOSED) {
+        struct entry *e = store_find(b->control, b->type, p->resource);
         if (e)
             store_set_error(e, STR_NULL, e->version, err->text);
         if (p->resource && strcmp(p->resource, slot)) {
